@@ -1,0 +1,224 @@
+"""The golden model: the integer network over whole batches, every intermediate by name.
+
+This is the arithmetic contract in NumPy. It shares formats, integer weights and table contents with
+the hardware and none of its structure: no lanes, no passes, no cycles.
+"""
+
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from .fixed import Fixed, quantise, round_shift, saturate
+from .network import Activation, Cell, FloatNetwork, IntLayer, IntNetwork
+from .reference import Batch
+from .tables import TanhTable, activate, make_table
+
+__all__ = ["Codes", "GoldenRun", "encode", "run_golden"]
+
+
+@dataclass(kw_only=True)
+class Codes:
+    """A batch as the hardware receives it.
+
+    Parameters
+    ----------
+    x : int64 (B, T, I), format ``network.layers[0].x``; or token ids (B, T, 1)
+    h0, c0 : dict of recurrent layer index to int64 (B, H)
+        Present for every recurrent layer if ``network.loads_state``, else empty.
+    """
+
+    x: np.ndarray
+    h0: dict = field(default_factory=dict)
+    c0: dict = field(default_factory=dict)
+
+    def __len__(self) -> int:
+        return len(self.x)
+
+
+@dataclass(kw_only=True)
+class GoldenRun:
+    """What the golden model computed.
+
+    Parameters
+    ----------
+    signals : list of dict, one a layer
+        Signal name to int64 (B, T, H); T = 1 for last-step layers. "h" is always there, "c" for
+        LSTM.
+    saturated : list of dict, one a layer
+        Signal name to int64 (B,): how many codes were clipped in each sequence.
+    """
+
+    signals: list
+    saturated: list
+
+    @property
+    def y(self) -> np.ndarray:
+        """Result of the last layer, int64 (B, T, H)."""
+        return self.signals[-1]["h"]
+
+    @property
+    def saturations(self) -> np.ndarray:
+        """Clipped results and cell states of each sequence, int64 (B,): the hardware counts these.
+
+        Pre-activations are left out: clipping them at +-16 is how the tables work.
+        """
+        return sum(layer[name] for layer in self.saturated for name in ("h", "c") if name in layer)
+
+
+def encode(network: FloatNetwork, integer: IntNetwork, batch: Batch) -> Codes:
+    """Quantise a batch to the codes that enter the core.
+
+    Initial states are encoded for every recurrent layer as soon as one of them has to be loaded.
+    """
+    if network.embedding is not None:
+        x = np.asarray(batch.x, dtype=np.int64)[:, :, None]
+    else:
+        x = quantise(batch.x, integer.layers[0].x)
+    codes = Codes(x=x)
+    if integer.loads_state:
+        for idx in integer.recurrent:
+            h, c = batch.initial(network.layers[idx], idx)
+            codes.h0[idx] = quantise(h, integer.layers[idx].h)
+            if integer.layers[idx].cell is Cell.LSTM:
+                codes.c0[idx] = quantise(c, integer.cell)
+    return codes
+
+
+class _Counter:
+    """Saturate, and count what was clipped in each sequence."""
+
+    def __init__(self):
+        self.counts = {}
+
+    def __call__(self, name: str, values, width: int) -> np.ndarray:
+        clipped = saturate(values, width)
+        count = np.count_nonzero(clipped != values, axis=1)
+        self.counts[name] = self.counts.get(name, 0) + count
+        return clipped
+
+
+def dot(vectors, weights) -> np.ndarray:
+    """Exact integer product. vectors (B, I), weights (R, I), both int64 -> int64 (B, R).
+
+    float64 matrix products are exact while no partial sum can reach 2**53; the bound is checked,
+    and the fast product is used under it.
+    """
+    bound = np.abs(weights).sum(axis=1).max(initial=0) * np.abs(vectors).max(initial=0)
+    if bound < 2 ** 53:
+        return (vectors.astype(np.float64) @ weights.T.astype(np.float64)).astype(np.int64)
+    return vectors @ weights.T
+
+
+def _result(layer: IntLayer, pre, function: Activation, table: TanhTable, count: _Counter):
+    """Activation of an RNN or a linear layer. pre: int64 (B, H), format ``layer.pre``."""
+    if function in (Activation.SIGMOID, Activation.TANH):
+        return activate(pre, table, function)
+    if function is Activation.RELU:
+        pre = np.maximum(pre, 0)
+    return count("h", pre, layer.h.width)
+
+
+def _lstm(pre, c, network: IntNetwork, table: TanhTable, count: _Counter) -> dict:
+    """pre (B, 4, H) and c (B, H) -> signals. c' = f*c + i*g, exact, rounded once."""
+    gate, cell = network.gate.frac, network.cell
+    i, f, o = (activate(pre[:, k], table, Activation.SIGMOID) for k in (0, 1, 3))
+    g = activate(pre[:, 2], table, Activation.TANH)
+    fc, ig = f * c, i * g
+    frac = max(gate + cell.frac, 2 * gate)
+    total = (fc << (frac - gate - cell.frac)) + (ig << (frac - 2 * gate))
+    c = count("c", round_shift(total, frac - cell.frac), cell.width)
+    to_table = round_shift(c, cell.frac - network.pre.frac)
+    tanh_c = activate(saturate(to_table, network.pre.width), table, Activation.TANH)
+    h = count("h", round_shift(o * tanh_c, gate), network.gate.width)
+    return {"i": i, "f": f, "g": g, "o": o, "c": c, "tanh_c": tanh_c, "h": h}
+
+
+def _blend(n, z, h, network: IntNetwork, count: _Counter) -> np.ndarray:
+    """h' = n + z*(h - n), exact, rounded once."""
+    gate = network.gate.frac
+    return count("h", round_shift((n << gate) + z * (h - n), gate), network.gate.width)
+
+
+def _step(layer: IntLayer, x, h, c, network: IntNetwork, table: TanhTable,
+          count: _Counter) -> dict:
+    """One step. x: int64 (B, I); h, c: int64 (B, H) or None -> named signals, int64 (B, H)."""
+    units, width = layer.units, network.pre.width
+    shift = layer.acc_frac - layer.pre.frac
+
+    def pre(name, acc, rows):
+        return count(name, round_shift(acc, shift[rows]), width)
+
+    acc = dot(x, layer.w) + layer.bias_x
+    every = slice(None)
+    if layer.cell in (Cell.LINEAR, Cell.RNN):
+        if layer.cell is Cell.RNN:
+            acc = acc + dot(h, layer.r)
+        a = pre("pre", acc, every)
+        return {"acc": acc, "pre": a, "h": _result(layer, a, layer.activation, table, count)}
+    if layer.cell is Cell.LSTM:
+        a = pre("pre", acc + dot(h, layer.r), every).reshape(-1, 4, units)
+        names = {f"pre_{gate}": a[:, k] for k, gate in enumerate("ifgo")}
+        return names | _lstm(a, c, network, table, count)
+
+    rz, last = slice(0, 2 * units), slice(2 * units, None)
+    a = pre("pre_rz", acc[:, rz] + dot(h, layer.r[rz]), rz)
+    r = activate(a[:, :units], table, Activation.SIGMOID)
+    z = activate(a[:, units:], table, Activation.SIGMOID)
+    gate = network.gate.frac
+    if layer.cell is Cell.GRU:
+        nx = pre("pre_nx", acc[:, last], last)
+        nh = pre("pre_nh", dot(h, layer.r[last]) + layer.bias_h[last], last)
+        total = round_shift((nx << gate) + r * nh, gate)
+        pre_n = count("pre_n", total, width)
+        extra = {"pre_nx": nx, "pre_nh": nh}
+    else:
+        rh = saturate(round_shift(r * h, gate), network.gate.width)
+        pre_n = pre("pre_n", acc[:, last] + dot(rh, layer.r[last]), last)
+        extra = {"rh": rh}
+    n = activate(pre_n, table, Activation.TANH)
+    return extra | {"pre_r": a[:, :units], "pre_z": a[:, units:], "pre_n": pre_n, "r": r, "z": z,
+                    "n": n, "h": _blend(n, z, h, network, count)}
+
+
+def run_golden(network: IntNetwork, codes: Codes, *, keep=("h", "c")) -> GoldenRun:
+    """Run the integer network over a batch of sequences.
+
+    Parameters
+    ----------
+    network : IntNetwork
+    codes : Codes
+    keep : tuple of str, or None
+        The signals to return ("h" and "c" by default); None keeps every intermediate.
+
+    Returns
+    -------
+    GoldenRun
+    """
+    table = make_table(network.pre, network.gate)
+    x = codes.x if network.embedding is None else network.embedding[codes.x[:, :, 0]]
+    run = GoldenRun(signals=[], saturated=[])
+    for idx, layer in enumerate(network.layers):
+        if layer.last_only:
+            x = x[:, -1:]
+        batch, steps, _ = x.shape
+        zeros = np.zeros((batch, layer.units), dtype=np.int64)
+        h, c = codes.h0.get(idx, zeros), codes.c0.get(idx, zeros)
+        count, kept = _Counter(), []
+        for t in range(steps):
+            signals = _step(layer, x[:, t], h, c, network, table, count)
+            h, c = signals["h"], signals.get("c")
+            kept.append({k: v for k, v in signals.items()
+                         if keep is None or k in keep or k == "h"})
+        run.signals.append({k: np.stack([s[k] for s in kept], axis=1) for k in kept[0]})
+        run.saturated.append(count.counts)
+        x = run.signals[-1]["h"]
+    return run
+
+
+def cell_format(network: IntNetwork, signal: str, layer: IntLayer) -> Fixed:
+    """The format of a named signal of a layer."""
+    if signal == "c":
+        return network.cell
+    if signal.startswith("pre"):
+        return layer.pre
+    return layer.h if signal in ("h", "rh") else network.gate

@@ -1,0 +1,142 @@
+"""Float64 reference: what the imported network computes, with every intermediate by name.
+
+Equations: the ONNX operators RNN, GRU and LSTM (default activations), T steps over B sequences.
+"""
+
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from .network import Activation, Cell, Final, FloatLayer, FloatNetwork
+
+__all__ = ["Batch", "apply_final", "run_float"]
+
+
+@dataclass(kw_only=True)
+class Batch:
+    """Sequences of one length, in floats.
+
+    Parameters
+    ----------
+    x : float64 (B, T, I), or int64 (B, T) token ids in front of an embedding
+    h0, c0 : dict of layer index to float64 (B, H)
+        Initial states that are graph inputs. What is missing starts from the layer's constant.
+    """
+
+    x: np.ndarray
+    h0: dict = field(default_factory=dict)
+    c0: dict = field(default_factory=dict)
+
+    def __len__(self) -> int:
+        return len(self.x)
+
+    def take(self, index) -> "Batch":
+        """The sequences of ``index`` (a slice or an integer array)."""
+        return Batch(x=self.x[index], h0={k: v[index] for k, v in self.h0.items()},
+                     c0={k: v[index] for k, v in self.c0.items()})
+
+    def initial(self, layer: FloatLayer, idx: int) -> tuple:
+        """(h, c) of layer ``idx`` before the first step, each float64 (B, H)."""
+        states = []
+        for given, default in ((self.h0, layer.initial_h), (self.c0, layer.initial_c)):
+            if idx in given:
+                states.append(np.asarray(given[idx], dtype=np.float64))
+            else:
+                value = np.zeros(layer.units) if default.value is None else default.value
+                states.append(np.tile(value, (len(self), 1)))
+        return tuple(states)
+
+
+def _sigmoid(a):
+    return 0.5 * (1.0 + np.tanh(0.5 * a))
+
+
+FUNCTIONS = {
+    Activation.IDENTITY: lambda a: a,
+    Activation.RELU: lambda a: np.maximum(a, 0.0),
+    Activation.SIGMOID: _sigmoid,
+    Activation.TANH: np.tanh,
+}
+
+
+def _step(layer: FloatLayer, x, h, c):
+    """One step: x (B, I), h and c (B, H) -> named signals, each (B, H)."""
+    ax = x @ layer.w.T + layer.bias_x
+    if layer.cell is Cell.LINEAR:
+        return {"a": ax, "h": FUNCTIONS[layer.activation](ax)}
+    if layer.cell is Cell.RNN:
+        a = ax + h @ layer.r.T + layer.bias_h
+        return {"a": a, "h": FUNCTIONS[layer.activation](a)}
+    if layer.cell is Cell.LSTM:
+        ai, af, ag, ao = np.split(ax + h @ layer.r.T + layer.bias_h, 4, axis=1)
+        i, f, g, o = _sigmoid(ai), _sigmoid(af), np.tanh(ag), _sigmoid(ao)
+        c = f * c + i * g
+        tc = np.tanh(c)
+        return {"pre_i": ai, "pre_f": af, "pre_g": ag, "pre_o": ao,
+                "i": i, "f": f, "g": g, "o": o, "c": c, "tanh_c": tc, "h": o * tc}
+    units = layer.units
+    xr, xz, xn = np.split(ax, 3, axis=1)
+    rz = h @ layer.r[:2 * units].T + layer.bias_h[:2 * units]
+    ar, az = xr + rz[:, :units], xz + rz[:, units:]
+    r, z = _sigmoid(ar), _sigmoid(az)
+    r_n, bias_n = layer.r[2 * units:], layer.bias_h[2 * units:]
+    if layer.cell is Cell.GRU:
+        hn = h @ r_n.T + bias_n
+        an = xn + r * hn
+        signals = {"pre_nx": xn, "pre_nh": hn}
+    else:
+        rh = r * h
+        an = xn + rh @ r_n.T + bias_n
+        signals = {"rh": rh}
+    n = np.tanh(an)
+    return signals | {"pre_r": ar, "pre_z": az, "pre_n": an, "r": r, "z": z, "n": n,
+                      "h": n + z * (h - n)}
+
+
+def run_float(network: FloatNetwork, batch: Batch) -> list:
+    """Run the network in float64.
+
+    Parameters
+    ----------
+    network : FloatNetwork
+    batch : Batch
+
+    Returns
+    -------
+    list of dict, one a layer
+        Signal name to float64 (B, T, H); a last-step layer has T = 1. "x" is the layer's input.
+    """
+    x = batch.x
+    if network.embedding is not None:
+        x = network.embedding[x]
+    traces = []
+    for idx, layer in enumerate(network.layers):
+        if layer.last_only:
+            x = x[:, -1:]
+        if layer.cell is Cell.LINEAR:
+            flat = _step(layer, x.reshape(-1, x.shape[2]), None, None)
+            signals = {k: v.reshape(*x.shape[:2], -1) for k, v in flat.items()}
+        else:
+            h, c = batch.initial(layer, idx)
+            steps = []
+            for t in range(x.shape[1]):
+                steps.append(_step(layer, x[:, t], h, c))
+                h, c = steps[-1]["h"], steps[-1].get("c")
+            signals = {k: np.stack([s[k] for s in steps], axis=1) for k in steps[0]}
+        signals["x"] = x
+        traces.append(signals)
+        x = signals["h"]
+    return traces
+
+
+def apply_final(y: np.ndarray, final: Final) -> np.ndarray:
+    """The graph's last function, over the last axis. y : float64 (..., O) -> same, or (...)."""
+    if final is Final.SIGMOID:
+        return _sigmoid(y)
+    if final in (Final.SOFTMAX, Final.LOG_SOFTMAX):
+        shifted = y - y.max(axis=-1, keepdims=True)
+        log = shifted - np.log(np.exp(shifted).sum(axis=-1, keepdims=True))
+        return log if final is Final.LOG_SOFTMAX else np.exp(log)
+    if final is Final.ARGMAX:
+        return y.argmax(axis=-1)
+    return y

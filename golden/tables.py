@@ -1,0 +1,138 @@
+"""One table of tanh segments that serves both tanh and the logistic function, in integers.
+
+tanh is held on [0, 8) as 2**log2_segments straight lines of equal width; negative arguments use
+its odd symmetry, and sigmoid(a) = (1 + tanh(a/2)) / 2. Each line is the chord of its segment moved
+up by half of its largest error. Outside [-8, 8) tanh is within 2.3e-7 of +-1, less than a quarter
+of the finest output step, so the argument is clamped there.
+"""
+
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+
+from .fixed import Fixed, round_shift, saturate
+from .network import Activation
+
+__all__ = ["TanhTable", "activate", "make_table"]
+
+GUARD = 3  # extra fractional bits of the table's entries
+MAX_LOG2_SEGMENTS = 12
+
+
+@dataclass(frozen=True, kw_only=True)
+class TanhTable:
+    """Contents and widths of the table; value of a line: base * 2**offset_bits + slope * offset.
+
+    Parameters
+    ----------
+    pre : Fixed
+        Input codes; the range is [-16, 16).
+    out : Fixed
+        Output codes, frac = width - 1.
+    log2_segments : int
+    base : int64 (segments,), unsigned, frac = out.frac + GUARD
+    slope : int64 (segments,), unsigned, rise over one segment, same frac
+    """
+
+    pre: Fixed
+    out: Fixed
+    log2_segments: int
+    base: np.ndarray
+    slope: np.ndarray
+
+    @property
+    def arg_bits(self) -> int:
+        """Bits of the clamped argument |a| in [0, 8), frac = pre.frac + 1."""
+        return self.pre.frac + 4
+
+    @property
+    def offset_bits(self) -> int:
+        """Bits of the position inside a segment."""
+        return self.arg_bits - self.log2_segments
+
+    @property
+    def base_bits(self) -> int:
+        return int(self.base.max()).bit_length()
+
+    @property
+    def slope_bits(self) -> int:
+        return max(1, int(self.slope.max()).bit_length())
+
+    @property
+    def shift(self) -> int:
+        """Right shift from the interpolated sum of either function to ``out``."""
+        return self.offset_bits + GUARD + 1
+
+    @property
+    def one(self) -> int:
+        """The number 1 in the scale of the interpolated value."""
+        return 1 << (self.out.frac + GUARD + self.offset_bits)
+
+
+def activate(codes, table: TanhTable, function: Activation) -> np.ndarray:
+    """Table sigmoid or tanh of pre-activation codes.
+
+    Parameters
+    ----------
+    codes : int64 array, format ``table.pre``
+    table : TanhTable
+    function : Activation
+        SIGMOID or TANH.
+
+    Returns
+    -------
+    int64 array, format ``table.out``; at most 1 LSB from the correctly rounded value.
+    """
+    codes = np.asarray(codes, dtype=np.int64)
+    is_tanh = function is Activation.TANH
+    # The same integer reads as a/2 with one more fractional bit: that is the sigmoid's argument.
+    arg = np.minimum(np.abs(codes) << int(is_tanh), (1 << table.arg_bits) - 1)
+    idx = arg >> table.offset_bits
+    offset = arg & ((1 << table.offset_bits) - 1)
+    line = (table.base[idx] << table.offset_bits) + table.slope[idx] * offset
+    line = np.where(codes < 0, -line, line)
+    value = line << 1 if is_tanh else table.one + line
+    return saturate(round_shift(value, table.shift), table.out.width)
+
+
+def _build(pre: Fixed, out: Fixed, log2_segments: int) -> TanhTable:
+    segments = 1 << log2_segments
+    edges = np.arange(segments + 1) * (8.0 / segments)
+    values = np.tanh(edges)
+    rise = np.diff(values)
+    # The chord's largest error lies where tanh' equals the chord's slope.
+    slope = rise / (8.0 / segments)
+    touch = np.arctanh(np.sqrt(np.maximum(1.0 - slope, 0.0)))
+    error = np.tanh(touch) - (values[:-1] + slope * (touch - edges[:-1]))
+    scale = 2.0 ** (out.frac + GUARD)
+    base = np.minimum(np.rint((values[:-1] + 0.5 * error) * scale), scale - 1)
+    return TanhTable(pre=pre, out=out, log2_segments=log2_segments,
+                     base=base.astype(np.int64), slope=np.rint(rise * scale).astype(np.int64))
+
+
+def worst_error(table: TanhTable, function: Activation) -> int:
+    """Largest distance in LSB from the correctly rounded, saturated value, over all codes."""
+    codes = np.arange(table.pre.min, table.pre.max + 1, dtype=np.int64)
+    value = np.tanh(table.pre.to_float(codes) * (1.0 if function is Activation.TANH else 0.5))
+    if function is Activation.SIGMOID:
+        value = 0.5 * (1.0 + value)
+    exact = saturate(np.rint(np.ldexp(value, table.out.frac)).astype(np.int64), table.out.width)
+    return int(np.abs(activate(codes, table, function) - exact).max())
+
+
+@lru_cache
+def make_table(pre: Fixed, out: Fixed) -> TanhTable:
+    """The smallest table that is within 1 LSB for both functions over every input code.
+
+    Raises
+    ------
+    ValueError
+        If none with up to 2**12 segments is.
+    """
+    for log2_segments in range(1, min(MAX_LOG2_SEGMENTS, pre.frac + 3) + 1):
+        table = _build(pre, out, log2_segments)
+        if all(worst_error(table, f) <= 1 for f in (Activation.TANH, Activation.SIGMOID)):
+            return table
+    raise ValueError(f"No table of up to {1 << MAX_LOG2_SEGMENTS} segments is within 1 LSB "
+                     f"for input {pre} and output {out}")
