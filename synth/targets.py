@@ -1,0 +1,136 @@
+"""Devices a core can be placed and routed for, and what each of them holds.
+
+Counts are those that nextpnr prints for the device; clock limits are the vendor's data-sheet
+figures for the hard blocks, because nextpnr does not time the inside of a registered multiplier
+or memory and may report a clock that the block cannot follow.
+"""
+
+from dataclasses import dataclass, field
+from types import MappingProxyType
+
+__all__ = ["Block", "Target", "TARGETS", "target_named"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Block:
+    """One kind of resource of a device.
+
+    Parameters
+    ----------
+    available : int
+    cell : str
+        nextpnr's name of it, the key of its utilisation report.
+    noun : str
+        The name in messages, plural.
+    bits : int
+        Storage of one block; 0 where it stores nothing.
+    datasheet_mhz : float or None
+        Highest clock the data sheet gives for the block, fully registered, in the device's
+        fastest grade (a slower grade is lower); None where no figure is known.
+    """
+
+    available: int
+    cell: str
+    noun: str
+    bits: int = 0
+    datasheet_mhz: float | None = None
+
+    def __post_init__(self) -> None:
+        if self.available < 1:
+            raise ValueError(f"Available {self.noun} must be at least 1, not {self.available!r}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Target:
+    """A device in a package and a speed grade, with the commands that build for it.
+
+    Parameters
+    ----------
+    name : str
+        As given by the user: "ecp5-25f".
+    device : str
+        The vendor's part name.
+    family : str
+        "ecp5" or "ice40"; selects nextpnr-FAMILY and the cell names of the netlist.
+    yosys : str
+        Synthesis command without -top and -run.
+    nextpnr_args : tuple of str
+        Device, package, speed and constraint flags.
+    blocks : mapping of str to Block
+        Keys "lut", "ff", "bram", "dsp", and "spram" where the device has it.
+    lanes : int
+        Default array width: the array and the element-wise multipliers fit the DSP blocks.
+    freq_goal_mhz : float
+        What nextpnr optimises for when the caller asks for nothing; beyond what is reached, so
+        that the placer never stops early.
+    unproved_above_mhz : float or None
+        A reported clock above this earns a warning: no data-sheet figure backs it.
+    """
+
+    name: str
+    device: str
+    family: str
+    yosys: str
+    nextpnr_args: tuple[str, ...]
+    blocks: MappingProxyType[str, Block] = field(repr=False)
+    lanes: int
+    freq_goal_mhz: float
+    unproved_above_mhz: float | None = None
+
+    @property
+    def pnr_tool(self) -> str:
+        """The place-and-route program, as "nextpnr-ecp5"."""
+        return f"nextpnr-{self.family}"
+
+
+def _ecp5(size: int, speed: int, *, luts: int, bram: int, dsp: int, lanes: int) -> Target:
+    return Target(
+        name=f"ecp5-{size}f" + ("" if speed == 6 else f"-{speed}"),
+        device=f"LFE5U-{size}F-{speed}BG381", family="ecp5", yosys="synth_ecp5",
+        nextpnr_args=(f"--{size}k", "--speed", str(speed), "--package", "CABGA381",
+                      "--lpf-allow-unconstrained"),
+        blocks=MappingProxyType({
+            "lut": Block(available=luts, cell="TRELLIS_COMB", noun="LUT4s"),
+            "ff": Block(available=luts, cell="TRELLIS_FF", noun="flip-flops"),
+            "bram": Block(available=bram, cell="DP16KD", noun="block RAMs", bits=18432,
+                          datasheet_mhz=272.0),
+            "dsp": Block(available=dsp, cell="MULT18X18D", noun="DSP blocks",
+                         datasheet_mhz=225.0)}),
+        lanes=lanes, freq_goal_mhz=200.0 if speed == 6 else 250.0,
+        unproved_above_mhz=180.0 if speed == 6 else None)
+
+
+_TARGETS = (
+    *(_ecp5(25, speed, luts=24288, bram=56, dsp=28, lanes=16) for speed in (6, 8)),
+    *(_ecp5(45, speed, luts=43848, bram=108, dsp=72, lanes=48) for speed in (6, 8)),
+    *(_ecp5(85, speed, luts=83640, bram=208, dsp=156, lanes=64) for speed in (6, 8)),
+    Target(
+        name="up5k", device="iCE40UP5K-SG48", family="ice40", yosys="synth_ice40 -dsp",
+        nextpnr_args=("--up5k", "--package", "sg48", "--pcf-allow-unconstrained"),
+        blocks=MappingProxyType({
+            # One logic cell is a LUT4 with a flip-flop behind it: cells are what runs out.
+            "lut": Block(available=5280, cell="ICESTORM_LC", noun="logic cells"),
+            "ff": Block(available=5280, cell="SB_DFF", noun="flip-flops"),
+            "bram": Block(available=30, cell="ICESTORM_RAM", noun="block RAMs", bits=4096),
+            "dsp": Block(available=8, cell="ICESTORM_DSP", noun="DSP blocks",
+                         datasheet_mhz=50.0),
+            "spram": Block(available=4, cell="ICESTORM_SPRAM", noun="SPRAM blocks", bits=262144,
+                           datasheet_mhz=70.0)}),
+        lanes=4, freq_goal_mhz=48.0),
+)
+
+TARGETS: MappingProxyType[str, Target] = MappingProxyType({t.name: t for t in _TARGETS})
+
+
+def target_named(name: str) -> Target:
+    """The target of that name, in any case of letters.
+
+    Raises
+    ------
+    ValueError
+        If there is none; the message lists those there are.
+    """
+    target = TARGETS.get(str(name).lower())
+    if target is None:
+        raise ValueError(f"Target must be one of {', '.join(TARGETS)}, not {name!r}")
+    return target
