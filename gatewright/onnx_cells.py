@@ -1,0 +1,185 @@
+"""RNN, GRU, LSTM, MatMul and Gemm nodes as drafts of layers, in the house's gate order.
+
+H units, I inputs, G gates, T steps, O outputs. ONNX keeps W as (dirs, G*H, I), R as
+(dirs, G*H, H), B as (dirs, 2*G*H); its gates are i, o, f, c (LSTM) and z, r, h (GRU).
+"""
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+import onnx
+
+from golden.network import GATES, Activation, Cell, FloatLayer, Initial
+
+from .errors import ImportRefused, quote
+from .onnx_graph import attributes, label
+from .onnx_index import Operand
+
+__all__ = ["Draft", "Recurrent", "check_weights", "linear", "recurrent"]
+
+# Row blocks of the file that make the house's order.
+_BLOCKS = {"RNN": (0,), "GRU": (1, 0, 2), "LSTM": (0, 2, 3, 1)}
+_DEFAULTS = {"RNN": ("tanh",), "GRU": ("sigmoid", "tanh"), "LSTM": ("sigmoid", "tanh", "tanh")}
+_KNOWN = {"hidden_size", "direction", "activations", "activation_alpha", "activation_beta", "clip",
+          "layout", "linear_before_reset", "input_forget", "output_sequence"}
+MAX_UNITS = 65536
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Draft:
+    """A layer whose place in the network is not known yet: what it reads, and its numbers.
+
+    ``inserted`` marks a layer that stands for element-wise operators, not for a matrix product.
+    """
+
+    operand: Operand
+    cell: Cell
+    name: str
+    w: np.ndarray
+    bias_x: np.ndarray
+    r: np.ndarray | None = None
+    bias_h: np.ndarray | None = None
+    activation: Activation = Activation.IDENTITY
+    initial_h: Initial = Initial()
+    initial_c: Initial = Initial()
+    inserted: bool = False
+
+    @property
+    def units(self) -> int:
+        """H (or O)."""
+        return self.w.shape[0] // len(GATES[self.cell])
+
+    def affine(self, scale: np.ndarray, offset: np.ndarray) -> "Draft":
+        """The linear draft with its result scaled and shifted."""
+        return replace(self, w=self.w * scale[:, None], bias_x=self.bias_x * scale + offset)
+
+    def layer(self, name: str, last_only: bool) -> FloatLayer:
+        """The finished layer."""
+        bias_h = np.zeros_like(self.bias_x) if self.bias_h is None else self.bias_h
+        return FloatLayer(name=name, cell=self.cell, units=self.units, activation=self.activation,
+                          w=self.w, r=self.r, bias_x=self.bias_x, bias_h=bias_h,
+                          initial_h=self.initial_h, initial_c=self.initial_c, last_only=last_only)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recurrent:
+    """The attributes of a recurrent node, checked."""
+
+    op: str
+    cell: Cell
+    units: int
+    activation: Activation
+    layout: int
+
+
+def check_weights(values, what: str) -> np.ndarray:
+    """Weights as float64, after every one has been found finite."""
+    if values is None:
+        raise ImportRefused(what, "depends on the graph's inputs",
+                            "weights must be constants of the file")
+    if values.dtype.kind != "f":
+        raise ImportRefused(what, f"has type {values.dtype}", "weights must be floats")
+    if values.size == 0:
+        raise ImportRefused(what, f"has the shape {values.shape}", "no dimension may be zero")
+    if not np.isfinite(values).all():
+        index = tuple(int(i) for i in np.argwhere(~np.isfinite(values))[0])
+        raise ImportRefused(what, f"is {values[index]} at index {list(index)}",
+                            "the training diverged, or the file is damaged: weights must be finite")
+    return values.astype(np.float64)
+
+
+def read_attributes(node: onnx.NodeProto) -> Recurrent:
+    """Check the attributes of an RNN, GRU or LSTM node."""
+    what, op, values = label(node), node.op_type, attributes(node)
+    if unknown := set(values) - _KNOWN:
+        raise ImportRefused(what, f"has the unknown attribute {quote(min(unknown))}",
+                            "export the model again")
+
+    def integer(name, default):
+        value = values.get(name, default)
+        if not isinstance(value, int):
+            raise ImportRefused(what, f"{name} must be an integer", "export the model again")
+        return value
+
+    direction = values.get("direction", "forward")
+    if direction != "forward":
+        raise ImportRefused(what, f"direction {quote(direction)} is not supported",
+                            "train and export it with direction 'forward'")
+    for name in ("clip", "activation_alpha", "activation_beta"):
+        if name in values:
+            raise ImportRefused(what, f"{name} is not supported", "export the model without it")
+    if integer("input_forget", 0):
+        raise ImportRefused(what, "input_forget=1 (coupled gates) is not supported",
+                            "train the layer with separate input and forget gates")
+    reset = integer("linear_before_reset", 0)
+    if reset not in (0, 1):
+        raise ImportRefused(what, f"linear_before_reset must be 0 or 1, not {reset}",
+                            "export the model again")
+    layout = integer("layout", 0)
+    if layout not in (0, 1):
+        raise ImportRefused(what, f"layout must be 0 or 1, not {layout}", "export the model again")
+    units = integer("hidden_size", 0)
+    if not 1 <= units <= MAX_UNITS:
+        raise ImportRefused(what, f"hidden_size must be 1 to {MAX_UNITS}, not {units}",
+                            "export the model again")
+    names = values.get("activations", list(_DEFAULTS[op]))
+    lower = tuple(str(name).lower() for name in names)
+    wanted = (lower,) if op == "RNN" and lower == ("relu",) else (_DEFAULTS[op],)
+    if lower not in wanted:
+        listed = ", ".join(quote(n, 20) for n in names[:8])
+        also = " or Relu" if op == "RNN" else ""
+        raise ImportRefused(what, f"activations [{listed}] are not supported",
+                            f"use the default {', '.join(_DEFAULTS[op])}{also}")
+    if op == "RNN":
+        cell, activation = Cell.RNN, Activation(lower[0])
+    else:
+        gru = Cell.GRU if reset else Cell.GRU_RESET_BEFORE
+        cell, activation = Cell.LSTM if op == "LSTM" else gru, Activation.IDENTITY
+    return Recurrent(op=op, cell=cell, units=units, activation=activation, layout=layout)
+
+
+def _shape(values: np.ndarray, wanted: tuple, what: str, node: onnx.NodeProto):
+    if values.shape != wanted:
+        raise ImportRefused(label(node), f"{what} has the shape {values.shape}, but hidden_size "
+                            f"asks for {wanted}", "is a projection (proj_size) in the model? "
+                            "It is not supported: train without it and export again")
+
+
+def recurrent(node: onnx.NodeProto, spec: Recurrent, operand: Operand, weights: tuple,
+              initial: tuple) -> Draft:
+    """A draft from a recurrent node.
+
+    Parameters
+    ----------
+    operand : Operand
+        What it reads; its scale and offset are folded into W and the bias.
+    weights : (W, R, B), arrays as in the file; B may be None
+    initial : (Initial, Initial), of h and c
+    """
+    inputs, units = operand.source.width, spec.units
+    blocks = _BLOCKS[spec.op]
+    rows = len(blocks) * units
+    names = [quote(node.input[i]) if i < len(node.input) else "B" for i in (1, 2, 3)]
+    w, r = (check_weights(weights[k], f"{label(node)}, weight {names[k]}") for k in (0, 1))
+    if w.ndim != 3 or w.shape[:2] != (1, rows):
+        _shape(w, (1, rows, inputs), f"W ({names[0]})", node)
+    if w.shape[2] != inputs:
+        raise ImportRefused(label(node), f"W ({names[0]}) takes {w.shape[2]} inputs, but "
+                            f"{inputs} values a step reach it", "export the model again")
+    _shape(r, (1, rows, units), f"R ({names[1]})", node)
+    bias = np.zeros((1, 2 * rows))
+    if weights[2] is not None:
+        bias = check_weights(weights[2], f"{label(node)}, bias {names[2]}")
+        _shape(bias, (1, 2 * rows), f"B ({names[2]})", node)
+    order = np.concatenate([np.arange(b * units, (b + 1) * units) for b in blocks])
+    w, r = w[0][order], r[0][order]
+    bias_x, bias_h = bias[0, :rows][order], bias[0, rows:][order]
+    return Draft(operand=operand, cell=spec.cell, name=node.name, activation=spec.activation,
+                 w=w * operand.scale, bias_x=bias_x + w @ operand.offset, r=r, bias_h=bias_h,
+                 initial_h=initial[0], initial_c=initial[1])
+
+
+def linear(node: onnx.NodeProto, operand: Operand, w: np.ndarray, bias: np.ndarray) -> Draft:
+    """A linear draft; w : float64 (O, I), bias : float64 (O,)."""
+    return Draft(operand=operand, cell=Cell.LINEAR, name=node.name, w=w * operand.scale,
+                 bias_x=bias + w @ operand.offset)

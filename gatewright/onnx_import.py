@@ -1,0 +1,98 @@
+"""An ONNX file as a float network: ``import_onnx``."""
+
+from pathlib import Path
+
+from golden.network import Cell, Final, FloatNetwork
+
+from .errors import GatewrightError, ImportRefused, quote
+from .identifiers import identifier, unique_identifiers
+from .onnx_file import ModelFile, open_model
+from .onnx_graph import Graph, probes
+from .onnx_result import Chain, bind_input, bind_outputs, bind_states, build_chain
+from .onnx_trace import BatchRefused, Trace, trace
+
+__all__ = ["import_onnx"]
+
+
+def import_onnx(path: Path | str, *, name: str | None = None) -> FloatNetwork:
+    """Read a trained recurrent network.
+
+    Parameters
+    ----------
+    path : Path or str
+        A file with RNN, GRU or LSTM nodes in series, an embedding in front or not, linear layers
+        anywhere, forward in time, batch 1 (or open).
+    name : str or None
+        The network's name; made from the file's name if None.
+
+    Raises
+    ------
+    ImportRefused
+        In one line: what is wrong with the file, or what in it is not supported.
+    """
+    try:
+        file = open_model(path)
+        graph = Graph(file)
+        return _network(file, *_trace(graph), name or Path(path).stem)
+    except GatewrightError as error:
+        text = str(error)
+        raise ImportRefused(text if text.startswith(quote(path, 200))
+                            else f"{quote(path, 200)}: {text}") from None
+    except Exception as error:             # a damaged file must never end in a traceback
+        raise ImportRefused(quote(path, 200), "cannot be read as a network "
+                            f"({type(error).__name__}: {str(error)[:160]})",
+                            "export the model again") from error
+
+
+def _trace(graph: Graph) -> tuple:
+    """(Trace, Chain) of the first probe that goes through."""
+    refusals = []
+    for attempt in probes(graph.inputs):
+        try:
+            walks = [trace(graph, sizes) for sizes in attempt]
+            chains = [build_chain(walk) for walk in walks]
+            if len({chain.signature for chain in chains}) > 1:
+                raise ImportRefused("the graph", "does something else at other sequence lengths",
+                                    "export it with a fixed length")
+            return walks[0], chains[0]
+        except ImportRefused as error:
+            refusals.append(error)
+    # a batch taken for time fails at its first recurrent node: the other refusal tells more
+    raise next((e for e in refusals if not isinstance(e, BatchRefused)), refusals[0])
+
+
+def _notes(file: ModelFile, walk: Trace, chain: Chain) -> tuple:
+    notes = list(dict.fromkeys(file.notes))
+    reset_before = [d for d in chain.drafts if d.cell is Cell.GRU_RESET_BEFORE]
+    if reset_before and file.model.producer_name == "pytorch":
+        notes.append(
+            f"SUSPICIOUS: {len(reset_before)} GRU node(s) written by PyTorch say "
+            "linear_before_reset=0, which torch.nn.GRU never means: onnxscript before 0.7 writes "
+            "it by mistake, and the file then computes other numbers than the trained module. "
+            "Compare with the module's own outputs, or export again with dynamo=False.")
+    for draft in chain.drafts:
+        if draft.inserted:
+            notes.append(f"An element-wise {draft.activation} behind a recurrent layer or the "
+                         "input became a linear layer with a diagonal matrix.")
+    if chain.final is not Final.NONE:
+        notes.append(f"The graph ends in {chain.final}; the hardware outputs what goes into it.")
+    if walk.graph.unused:
+        names = ", ".join(quote(name) for name in walk.graph.unused[:6])
+        notes.append(f"Graph inputs that nothing reads: {names}.")
+    return tuple(notes)
+
+
+def _network(file: ModelFile, walk: Trace, chain: Chain, name: str) -> FloatNetwork:
+    on_chain = set(map(id, chain.drafts))
+    if any(id(draft) not in on_chain for _, _, draft, _ in walk.states):
+        raise ImportRefused("the graph", "has a recurrent layer beside the chain of layers that "
+                            "makes the result", "only layers in series are supported")
+    names = unique_identifiers([d.name or f"{d.cell}_{k}" for k, d in enumerate(chain.drafts)])
+    layers = tuple(draft.layer(layer_name, last) for draft, layer_name, last
+                   in zip(chain.drafts, names, chain.last_only))
+    return FloatNetwork(
+        name=identifier(name), source=f"{quote(file.path.name, 100)[1:-1]}, {file.producer}",
+        model_sha256=file.digest.hexdigest(), layers=layers, embedding=walk.embedding,
+        input=bind_input(walk, chain), state_inputs=bind_states(walk, chain),
+        outputs=bind_outputs(walk, chain), final=chain.final, notes=_notes(file, walk, chain),
+        last_step_only=chain.last)

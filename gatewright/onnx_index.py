@@ -1,0 +1,258 @@
+"""Which element of which tensor: index tensors in place of data.
+
+Every element that depends on the data has a number. A *source* is a block of such numbers: a graph
+input, or the results of a layer. Operators that only move elements are run on the numbers, so any
+spelling of a reshuffle reduces to "these elements, in this order".
+
+T steps, F features (values of one step).
+"""
+
+from bisect import bisect_right
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from .errors import ImportRefused
+
+__all__ = ["Index", "Operand", "Resolved", "Source", "Tracked", "axis_roles", "per_feature"]
+
+
+@dataclass(eq=False, kw_only=True)
+class Source:
+    """A block of numbered elements.
+
+    Parameters
+    ----------
+    kind : str
+        "input" (graph input), "y" (results of a layer, step-major), "c" (last cell state), "final"
+        (result of a last function) or "derived" (elements of others, scaled and shifted).
+    base, size : int
+        The block's numbers: base to base + size - 1.
+    name : str
+        Of the graph input.
+    steps, width : int
+        T and F of "y" and "final".
+    once : bool
+        A result of the last step alone; steps is then 1.
+    draft : object
+        What made a "y" or "c"; see ``onnx_cells``.
+    parent, scale, offset : int64 and float64 (size,)
+        "derived": element k is ``scale[k] * element[parent[k]] + offset[k]``.
+    of : Source
+        "final": what the function was applied to.
+    view : int64 (T, F)
+        "input": offsets of its elements as the first layer reads them.
+    """
+
+    kind: str
+    base: int
+    size: int
+    name: str = ""
+    steps: int = 0
+    width: int = 0
+    once: bool = False
+    draft: object = None
+    parent: np.ndarray | None = None
+    scale: np.ndarray | None = None
+    offset: np.ndarray | None = None
+    of: "Source | None" = None
+    final: object = None
+    view: np.ndarray | None = None
+
+    @property
+    def ids(self) -> np.ndarray:
+        """All its numbers, in order."""
+        return np.arange(self.base, self.base + self.size)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Tracked:
+    """A tensor that depends on the data: one number an element, and whether it holds integers."""
+
+    ids: np.ndarray
+    integer: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class Resolved:
+    """Elements of one root source: offsets in it, and what was done to each on the way."""
+
+    source: Source
+    at: np.ndarray
+    scale: np.ndarray
+    offset: np.ndarray
+
+    @property
+    def plain(self) -> bool:
+        """True where the elements are unchanged."""
+        return bool(np.all(self.scale == 1.0) and not np.any(self.offset))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Operand:
+    """The sequence a layer reads: every step of ``source``, or its last one.
+
+    ``scale`` and ``offset`` (F,) are to be applied to each vector first.
+    """
+
+    source: Source
+    last: bool
+    scale: np.ndarray
+    offset: np.ndarray
+
+
+@dataclass(kw_only=True)
+class Index:
+    """All sources of one trace."""
+
+    sources: list = field(default_factory=list)
+    starts: list = field(default_factory=list)
+    total: int = 0
+
+    def add(self, kind: str, size: int, **fields) -> Source:
+        """Number ``size`` new elements."""
+        source = Source(kind=kind, base=self.total, size=size, **fields)
+        self.sources.append(source)
+        self.starts.append(source.base)
+        self.total += size
+        return source
+
+    def derive(self, ids: np.ndarray, scale, offset) -> np.ndarray:
+        """Numbers of ``scale * element + offset``; arrays of the shape of ``ids``."""
+        scale, offset = (np.broadcast_to(np.asarray(v, dtype=np.float64), ids.shape)
+                         for v in (scale, offset))
+        if np.all(scale == 1.0) and not np.any(offset):
+            return ids
+        source = self.add("derived", ids.size, parent=ids.ravel(), scale=scale.ravel(),
+                          offset=offset.ravel())
+        return source.ids.reshape(ids.shape)
+
+    def resolve(self, ids: np.ndarray) -> Resolved | None:
+        """The root source of ``ids``; None where they come from several."""
+        scale, offset = np.ones(ids.shape), np.zeros(ids.shape)
+        while True:
+            low, high = int(ids.min()), int(ids.max())
+            source = self.sources[bisect_right(self.starts, low) - 1]
+            if high >= source.base + source.size:
+                return None
+            at = ids - source.base
+            if source.kind != "derived":
+                return Resolved(source=source, at=at, scale=scale, offset=offset)
+            offset = offset + scale * source.offset[at]
+            scale = scale * source.scale[at]
+            ids = source.parent[at]
+
+    def operand(self, rows: np.ndarray, what: str) -> Operand:
+        """What a layer reads, from the numbers of its vectors.
+
+        Parameters
+        ----------
+        rows : int64 (N, F)
+        what : str
+            The reader, for messages.
+        """
+        found = self.resolve(rows)
+        if found is None:
+            raise ImportRefused(what, "reads a mixture of several tensors",
+                                "each layer must read the whole result of one other")
+        source, at = found.source, found.at
+        if source.kind == "input":
+            last = False
+            if source.view is None and len(np.unique(at)) == source.size == at.size:
+                source.view, source.steps, source.width = at, *at.shape
+            elif source.view is None or not np.array_equal(source.view, at):
+                raise ImportRefused(what, f"reads a part of the graph input {source.name!r}, or "
+                                    "reads it in another order than the layer before",
+                                    "the first layer must read the whole input, step by step")
+        elif source.kind == "y":
+            last = self._steps(source, at, what)
+        else:
+            kinds = {"c": "a cell state", "final": "the result of a softmax or argmax"}
+            raise ImportRefused(what, f"reads {kinds[source.kind]}",
+                                "a layer can read the input or another layer's result")
+        features = np.broadcast_to(np.arange(at.shape[1]), at.shape)
+        scale, offset = (per_feature(v, features, at.shape[1])
+                         for v in (found.scale, found.offset))
+        if scale is None or offset is None:
+            raise ImportRefused(what, "reads values that are scaled or shifted differently in "
+                                "different steps", "scale them alike in every step")
+        return Operand(source=source, last=last, scale=scale, offset=offset)
+
+    @staticmethod
+    def _steps(source: Source, at: np.ndarray, what: str) -> bool:
+        """True where ``at`` is the last step of a layer's result, False for every step."""
+        rows, width = at.shape
+        steps = at[:, 0] // source.width
+        remedy = "a layer can read every step of the layer before, in order, or the last step"
+        if width != source.width:
+            several = " (a flattened sequence)" if width > source.width else ""
+            raise ImportRefused(what, f"reads {width} values at once{several} of a layer that has "
+                                f"{source.width}", remedy)
+        if not np.array_equal(at, steps[:, None] * width + np.arange(width)):
+            raise ImportRefused(what, "reads the values of a layer in another order (a transpose "
+                                "or reshape mixes steps and values)", remedy)
+        if np.array_equal(steps, np.arange(source.steps)):
+            return False
+        if rows == 1 and steps[0] == source.steps - 1:
+            return True
+        if rows == 1:
+            reason = f"reads step {steps[0]} of {source.steps} alone"
+        elif np.array_equal(steps, np.arange(source.steps)[::-1]):
+            reason = "reads the steps backwards"
+        else:
+            reason = f"reads {rows} of {source.steps} steps, or reads them in another order"
+        raise ImportRefused(what, reason, remedy)
+
+
+def per_feature(values: np.ndarray, features: np.ndarray, width: int) -> np.ndarray | None:
+    """``values`` as one number a feature, (width,); None where they differ within a feature.
+
+    Features that do not occur get 0.
+    """
+    table = np.zeros(width)
+    table[features.ravel()] = values.ravel()
+    return table if np.array_equal(table[features], values) else None
+
+
+def axis_roles(roles: dict, shape: tuple, dims: tuple, *, state: bool) -> tuple | None:
+    """The role of each axis of a graph tensor.
+
+    Parameters
+    ----------
+    roles : dict of str to int64 array
+        For each role ("time", "feature", "layer") its coordinate at every element of the tensor,
+        in an array of the tensor's own shape.
+    shape : tuple of int
+    dims : tuple
+        As declared: a str is an open dimension, which of the length-1 axes makes it the batch.
+    state : bool
+        Of a state, so that a spare length-1 axis in front is the layer axis.
+
+    Returns
+    -------
+    tuple of str, or None where the roles do not belong to one axis each
+    """
+    found = [None] * len(shape)
+    for role, coordinate in roles.items():
+        for axis, size in enumerate(shape):
+            along = np.arange(size).reshape([-1 if a == axis else 1 for a in range(len(shape))])
+            if size > 1 and np.array_equal(coordinate, np.broadcast_to(along, shape)):
+                found[axis] = role
+        if np.any(coordinate) and role not in found:
+            return None
+    spare = [axis for axis, role in enumerate(found) if role is None]
+    if any(shape[axis] > 1 for axis in spare):
+        return None
+    if "feature" not in found and "feature" in roles and spare:
+        found[spare.pop()] = "feature"
+    opened = [axis for axis in spare if axis < len(dims) and isinstance(dims[axis], str)]
+    if spare:
+        single_step = "time" in roles and "time" not in found and len(spare) > 1
+        batch = (opened or [spare[0] if single_step else spare[-1]])[0]
+        spare.remove(batch)
+        found[batch] = "batch"
+        if single_step:
+            found[spare.pop(0)] = "time"
+    if state and spare and "layer" not in found:
+        found[spare.pop(0)] = "layer"
+    return tuple(role or "one" for role in found)

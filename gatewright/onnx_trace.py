@@ -1,0 +1,418 @@
+"""Walk a graph once, for one choice of its open dimensions, and collect what it computes."""
+
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+import onnx
+
+from golden.network import Activation, Cell, Final, Initial
+
+from .errors import ImportRefused, quote
+from .onnx_cells import Draft, check_weights, linear, read_attributes, recurrent
+from .onnx_file import MAX_ELEMENTS
+from .onnx_graph import FOLDABLE, STRUCTURAL, Graph, attributes, evaluate, label
+from .onnx_index import Index, Operand, Source, Tracked, per_feature
+
+__all__ = ["BatchRefused", "Trace", "trace"]
+
+_RECURRENT = ("RNN", "GRU", "LSTM")
+_ACTIVATIONS = {"Relu": Activation.RELU, "Sigmoid": Activation.SIGMOID, "Tanh": Activation.TANH}
+_FINALS = {"Softmax": Final.SOFTMAX, "LogSoftmax": Final.LOG_SOFTMAX, "ArgMax": Final.ARGMAX}
+_ARITHMETIC = ("Add", "Sub", "Mul", "Div")
+_INPUT_TYPES = {onnx.TensorProto.FLOAT: False, onnx.TensorProto.DOUBLE: False,
+                onnx.TensorProto.FLOAT16: False, onnx.TensorProto.INT64: True,
+                onnx.TensorProto.INT32: True}
+
+
+class BatchRefused(ImportRefused):
+    """A recurrent node with more than one sequence: perhaps the wrong axis was taken for time."""
+
+
+@dataclass(kw_only=True)
+class Trace:
+    """What one walk found.
+
+    Members
+    -------
+    outputs : dict of str to Tracked
+        The graph's outputs.
+    states : list of (input name, int64 (H,) offsets in it, Draft, "h" or "c")
+    """
+
+    graph: Graph
+    sizes: dict
+    index: Index = field(default_factory=Index)
+    values: dict = field(default_factory=dict)
+    outputs: dict = field(default_factory=dict)
+    states: list = field(default_factory=list)
+    embedding: np.ndarray | None = None
+    embedded: Source | None = None
+    refused: list = field(default_factory=list)
+    notes: list = field(default_factory=list)
+
+    # ---- values -------------------------------------------------------------------------------
+
+    def value(self, name: str):
+        """ndarray, Tracked, or None for a tensor that came out of a refused node."""
+        if name not in self.values:
+            self.values[name] = self.graph.constant(name)
+        return self.values[name]
+
+    def start(self):
+        """Number the elements of the graph's inputs."""
+        for item in self.graph.inputs:
+            what = f"graph input {quote(item.name)}"
+            if item.elem_type not in _INPUT_TYPES:
+                raise ImportRefused(what, "has a type that is not read",
+                                    "inputs must be float32 values or int64 token ids")
+            if item.dims is None:
+                raise ImportRefused(what, "has no declared shape", "export the model again")
+            shape = tuple(d if isinstance(d, int) else self.sizes[d] for d in item.dims)
+            size = 1
+            for dim in shape:              # Python integers: a product that cannot overflow
+                size *= dim
+            if size > MAX_ELEMENTS:
+                raise ImportRefused(what, f"has {size} elements, more than {MAX_ELEMENTS}",
+                                    "export with a shorter sequence")
+            source = self.index.add("input", size, name=item.name)
+            self.values[item.name] = Tracked(ids=source.ids.reshape(shape),
+                                             integer=_INPUT_TYPES[item.elem_type])
+
+    def refuse(self, node: onnx.NodeProto, reason: str = ""):
+        """Remember a node that is not supported; the walk goes on, to name them all at once."""
+        self.refused.append(label(node) + (f" {reason}" if reason else ""))
+        self.values.update({name: None for name in node.output if name})
+
+    def linear_source(self, operand: Operand, draft: Draft) -> Source:
+        steps = 1 if operand.last else operand.source.steps
+        return self.index.add("y", steps * draft.units, steps=steps, width=draft.units,
+                              once=operand.last or operand.source.once, draft=draft)
+
+    def materialise(self, ids: np.ndarray, activation: Activation, name: str):
+        """Numbers of ``activation(ids)``; scales and shifts go into a linear layer's weights.
+
+        Returns None where that cannot be a layer.
+        """
+        found = self.index.resolve(ids)
+        if found is None or found.source.kind != "y":
+            return None
+        source = found.source
+        if activation is Activation.IDENTITY and found.plain:
+            return ids
+        features = found.at % source.width
+        scale, offset = (per_feature(v, features, source.width)
+                         for v in (found.scale, found.offset))
+        if scale is None or offset is None:
+            return None
+        draft = source.draft
+        if draft is not None and draft.cell is Cell.LINEAR \
+                and draft.activation is Activation.IDENTITY:
+            draft = replace(draft.affine(scale, offset), activation=activation)
+        else:
+            operand = Operand(source=source, last=False, scale=np.ones(source.width),
+                              offset=np.zeros(source.width))
+            draft = Draft(operand=operand, cell=Cell.LINEAR, name=name, w=np.diag(scale),
+                          bias_x=offset, activation=activation, inserted=True)
+        new = self.index.add("y", source.size, steps=source.steps, width=source.width,
+                             once=source.once, draft=draft)
+        return new.base + found.at
+
+    # ---- nodes --------------------------------------------------------------------------------
+
+    def visit(self, node: onnx.NodeProto):
+        """Compute, on numbers, what one node makes."""
+        op, inputs = node.op_type, [self.value(name) if name else None for name in node.input]
+        if node.domain not in ("", "ai.onnx"):
+            return self.refuse(node, f"of domain {quote(node.domain)}")
+        if op == "Constant":
+            return self.store(node, [self.graph.constant_node(node)])
+        if any(value is None and name for value, name in zip(inputs, node.input)):
+            known = FOLDABLE | _FINALS.keys() | _ACTIVATIONS.keys() | set(_RECURRENT)
+            if op not in known | {"MatMul", "Gemm"}:
+                return self.refuse(node)
+            self.values.update({name: None for name in node.output if name})
+            return None
+        tracked = [isinstance(value, Tracked) for value in inputs]
+        if op in _RECURRENT:
+            return self.recurrent(node, inputs)
+        if op in ("Shape", "Size") and any(tracked):
+            return self.store(node, evaluate(node, [inputs[0].ids], self.graph.file.opset))
+        if not any(tracked):
+            if op not in FOLDABLE:
+                return self.refuse(node)
+            return self.store(node, evaluate(node, inputs, self.graph.file.opset))
+        if op == "Gather" and tracked == [False, True]:
+            return self.embed(node, *inputs)
+        if op in STRUCTURAL:
+            return self.move(node, inputs)
+        if op in ("MatMul", "Gemm"):
+            return self.product(node, inputs)
+        if op in _ARITHMETIC:
+            return self.arithmetic(node, inputs, tracked)
+        if op in _ACTIVATIONS:
+            ids = self.materialise(inputs[0].ids, _ACTIVATIONS[op], node.name)
+            return self.refuse(node) if ids is None else self.store(node, [Tracked(ids=ids)])
+        if op in _FINALS:
+            return self.final(node, inputs[0])
+        reason = "(pools over the steps)" if op.startswith("Reduce") else ""
+        return self.refuse(node, reason)
+
+    def store(self, node: onnx.NodeProto, values: list):
+        """Keep a node's results under the names of its outputs."""
+        names = [name for name in node.output if name]
+        if len(names) != len(values):
+            raise ImportRefused(label(node), f"has {len(names)} outputs, not {len(values)}",
+                                "the file is damaged: export the model again")
+        self.values.update(zip(names, values))
+
+    def move(self, node: onnx.NodeProto, inputs: list):
+        """An operator that moves elements, run on their numbers."""
+        op = node.op_type
+        data = [v for v in inputs if isinstance(v, Tracked)]
+        integer = data[0].integer
+        if op in ("Identity", "Dropout", "Cast"):
+            if op == "Cast":
+                to = attributes(node).get("to")
+                if _INPUT_TYPES.get(to) is not integer:
+                    return self.refuse(node, "(between floats and integers)")
+            if op == "Dropout" and len(inputs) > 2 and inputs[2] is not None and np.any(inputs[2]):
+                return self.refuse(node, "(in training mode)")
+            return self.store(node, [data[0]] * len([n for n in node.output if n]))
+        if op == "Concat":
+            arrays = [self.number(v) if v is not None else None for v in inputs]
+        elif any(isinstance(v, Tracked) for v in inputs[1:]):
+            return self.refuse(node, "(its indices or its shape depend on the data)")
+        else:
+            arrays = [data[0].ids, *inputs[1:]]
+        moved = evaluate(node, arrays, self.graph.file.opset)
+        if any(ids.size == 0 for ids in moved):
+            return self.refuse(node, "(its result is empty)")
+        return self.store(node, [Tracked(ids=ids, integer=integer) for ids in moved])
+
+    def number(self, value) -> np.ndarray:
+        """Numbers of a tensor; a constant that meets data gets numbers of its own."""
+        if isinstance(value, Tracked):
+            return value.ids
+        return self.index.add("constant", value.size).ids.reshape(value.shape)
+
+    def embed(self, node: onnx.NodeProto, table: np.ndarray, tokens: Tracked):
+        """Gather of a constant table by the token ids of a graph input."""
+        what = label(node)
+        if table.ndim != 2 or attributes(node).get("axis", 0) != 0 or not tokens.integer:
+            return self.refuse(node, "(an embedding is a table of two axes, indexed on the first)")
+        operand = self.index.operand(tokens.ids.reshape(-1, 1), what)
+        if operand.source.kind != "input" or self.embedding is not None:
+            return self.refuse(node, "(more than one embedding, or one behind a layer)")
+        self.embedding = check_weights(table, f"{what}, table {quote(node.input[0])}")
+        width = table.shape[1]
+        source = self.index.add("y", tokens.ids.size * width, steps=tokens.ids.size, width=width)
+        self.embedded = operand.source
+        return self.store(node, [Tracked(ids=source.ids.reshape(*tokens.ids.shape, width))])
+
+    def arithmetic(self, node: onnx.NodeProto, inputs: list, tracked: list):
+        """Add, Sub, Mul, Div of data and a constant."""
+        if len(inputs) != 2 or all(tracked):
+            return self.refuse(node, "(of two computed tensors)")
+        op, first = node.op_type, tracked[0]
+        data, constant = inputs if first else inputs[::-1]
+        if data.integer or (op == "Div" and not first):
+            return self.refuse(node)
+        values = check_weights(constant, f"{label(node)}, constant "
+                               f"{quote(node.input[1 if first else 0])}")
+        try:
+            ids, values = np.broadcast_arrays(data.ids, values)
+        except ValueError:
+            raise ImportRefused(label(node), f"cannot combine the shapes {data.ids.shape} and "
+                                f"{values.shape}", "export the model again") from None
+        if op == "Div" and not np.all(values):
+            raise ImportRefused(label(node), "divides by zero", "export the model again")
+        if op == "Add":
+            new = self.index.derive(ids, 1.0, values)
+        elif op == "Sub":
+            new = self.index.derive(ids, 1.0 if first else -1.0, -values if first else values)
+        else:
+            new = self.index.derive(ids, values if op == "Mul" else 1.0 / values, 0.0)
+        return self.store(node, [Tracked(ids=np.array(new))])
+
+    def product(self, node: onnx.NodeProto, inputs: list):
+        """MatMul and Gemm of data and constant weights: a linear layer."""
+        gemm, what = node.op_type == "Gemm", label(node)
+        values = attributes(node) if gemm else {}
+        a, b = inputs[:2]
+        if isinstance(a, Tracked) == isinstance(b, Tracked):
+            return self.refuse(node, "(of two computed tensors)")
+        turned = isinstance(b, Tracked)    # weights on the left: y = W x for column vectors x
+        data, weights = (b.ids, a) if turned else (a.ids, b)
+        weights = check_weights(weights, f"{what}, weight {quote(node.input[0 if turned else 1])}")
+        while weights.ndim > 2 and weights.shape[0] == 1:
+            weights = weights[0]
+        if gemm and values.get("transB" if turned else "transA", 0):
+            data = data.swapaxes(-1, -2)
+        if gemm and values.get("transA" if turned else "transB", 0):
+            weights = weights.T
+        if weights.ndim != 2 or data.ndim < (2 if turned or gemm else 1):
+            return self.refuse(node, "(weights must have two axes)")
+        if turned:
+            data, weights = data.swapaxes(-1, -2), weights.T
+        if data.shape[-1] != weights.shape[0]:
+            raise ImportRefused(what, f"multiplies vectors of {data.shape[-1]} by a matrix of "
+                                f"{weights.shape[0]} rows", "export the model again")
+        operand = self.index.operand(data.reshape(-1, data.shape[-1]), what)
+        scale = float(values.get("alpha", 1.0))
+        draft = linear(node, operand, scale * weights.T, np.zeros(weights.shape[1]))
+        source = self.linear_source(operand, draft)
+        ids = source.ids.reshape(*data.shape[:-1], -1)
+        if turned:
+            ids = ids.swapaxes(-1, -2)
+        if gemm and len(inputs) > 2 and inputs[2] is not None:
+            if isinstance(inputs[2], Tracked):
+                return self.refuse(node, "(its bias is computed)")
+            bias = check_weights(inputs[2], f"{what}, bias {quote(node.input[2])}")
+            bias = np.broadcast_to(bias, ids.shape) * float(values.get("beta", 1.0))
+            ids = self.index.derive(ids, 1.0, bias)
+        return self.store(node, [Tracked(ids=ids)])
+
+    def final(self, node: onnx.NodeProto, data: Tracked):
+        """Softmax, LogSoftmax, ArgMax over the features."""
+        kind, values = _FINALS[node.op_type], attributes(node)
+        old = self.graph.file.opset < 13 and kind is not Final.ARGMAX
+        axis = values.get("axis", 0 if kind is Final.ARGMAX else 1 if old else -1)
+        shape = data.ids.shape
+        if not -len(shape) <= axis < len(shape) or values.get("select_last_index", 0):
+            return self.refuse(node)
+        axis %= len(shape)
+        found = self.index.resolve(data.ids)
+        if kind is Final.ARGMAX and found and found.source.kind == "final" and found.plain \
+                and found.source.final is not Final.ARGMAX:
+            base = found.source.of         # the largest logit is the largest probability
+            ids = base.base + found.at
+        else:
+            ids = self.materialise(data.ids, Activation.IDENTITY, node.name)
+            base = None if ids is None else self.index.resolve(ids).source
+        if base is None:
+            return self.refuse(node, "(not of a layer's result)")
+        at = ids - base.base
+        # before opset 13 the axis and all behind it were one
+        rows = at.reshape(int(np.prod(shape[:axis])), -1) if old \
+            else np.moveaxis(at, axis, -1).reshape(-1, shape[axis])
+        steps = rows[:, :1] // base.width
+        if rows.shape[1] != base.width \
+                or not np.array_equal(rows, steps * base.width + np.arange(base.width)):
+            return self.refuse(node, f"(axis {axis} is not the axis of one step's values)")
+        width = 1 if kind is Final.ARGMAX else base.width
+        source = self.index.add("final", base.steps * width, steps=base.steps, width=width,
+                                once=base.once, of=base, final=kind)
+        if kind is not Final.ARGMAX:
+            return self.store(node, [Tracked(ids=source.base + at)])
+        new = source.base + (np.take(at, 0, axis=axis) // base.width)
+        if values.get("keepdims", 1):
+            new = np.expand_dims(new, axis)
+        return self.store(node, [Tracked(ids=new, integer=True)])
+
+    def recurrent(self, node: onnx.NodeProto, inputs: list):
+        """RNN, GRU, LSTM."""
+        what, spec = label(node), read_attributes(node)
+        inputs = inputs + [None] * (8 - len(inputs))
+        x, w, r, b, lengths, *initial, peephole = inputs
+        if not isinstance(x, Tracked) or x.ids.ndim != 3:
+            raise ImportRefused(what, "its input X must be data of three axes",
+                                "export the model again")
+        for name, value in (("W", w), ("R", r), ("B", b)):
+            if isinstance(value, Tracked) or (value is None and name != "B"):
+                raise ImportRefused(what, f"{name} must be a constant of the file, not computed "
+                                    "from its inputs", "export the model with its weights inside")
+        if peephole is not None:
+            raise ImportRefused(what, "has peepholes (input P)", "train it without peepholes")
+        ids = x.ids.swapaxes(0, 1) if spec.layout else x.ids
+        steps, batch = ids.shape[:2]
+        if batch != 1:
+            raise BatchRefused(what, f"runs {batch} sequences at once, in a graph of "
+                               f"{steps} steps", "export with a batch of 1 (PyTorch: is "
+                               "batch_first right?)")
+        if isinstance(lengths, Tracked) or (lengths is not None and np.any(lengths != steps)):
+            raise ImportRefused(what, "has sequence lengths (input sequence_lens)",
+                                "export without them: every sequence runs to its end")
+        operand = self.index.operand(ids.reshape(steps, -1), what)
+        if operand.last or operand.source.once:
+            raise ImportRefused(what, "reads only the last step of the layer before",
+                                "a recurrent layer must read every step of the one before")
+        starts, used = [], []
+        for kind, value, name in zip("hc", initial, node.input[5:7] + [""] * 2):
+            if kind == "c" and spec.cell is not Cell.LSTM and value is not None:
+                raise ImportRefused(what, "has too many inputs", "export the model again")
+            start, places = self.initial(spec, value, f"{what}, initial_{kind} {quote(name)}")
+            starts.append(start)
+            used += [(start.source, places, kind)] if places is not None else []
+        draft = recurrent(node, spec, operand, (w, r, b), tuple(starts))
+        self.states += [(name, places, draft, kind) for name, places, kind in used]
+        source = self.index.add("y", steps * spec.units, steps=steps, width=spec.units,
+                                draft=draft)
+        cell = self.index.add("c", spec.units, width=spec.units, draft=draft)
+        y = source.ids.reshape(steps, 1, 1, -1)
+        shape = (1, 1, spec.units)
+        results = [Tracked(ids=y.transpose(2, 0, 1, 3) if spec.layout else y),
+                   Tracked(ids=y[-1].reshape(shape)), Tracked(ids=cell.ids.reshape(shape))]
+        if len(node.output) > (3 if spec.cell is Cell.LSTM else 2):
+            raise ImportRefused(what, "has too many outputs", "export the model again")
+        self.values.update({name: v for name, v in zip(node.output, results) if name})
+
+    def initial(self, spec, value, what: str) -> tuple:
+        """(Initial, offsets in the graph input or None) of a state before the first step."""
+        if value is None:
+            return Initial(), None
+        shape = value.ids.shape if isinstance(value, Tracked) else value.shape
+        if shape != (1, 1, spec.units):
+            raise ImportRefused(what, f"has the shape {shape}, not {(1, 1, spec.units)}",
+                                "is a projection (proj_size) in the model? It is not supported: "
+                                "train without it and export again")
+        if not isinstance(value, Tracked):
+            values = check_weights(value, what).reshape(-1)
+            return (Initial(value=values) if np.any(values) else Initial()), None
+        found = self.index.resolve(value.ids.reshape(-1))
+        if found is None or found.source.kind != "input" or not found.plain or value.integer:
+            raise ImportRefused(what, "is computed from the data",
+                                "it must be a constant or a graph input of its own")
+        return Initial(source=found.source.name), found.at
+
+
+def trace(graph: Graph, sizes: dict) -> Trace:
+    """Walk the graph with the open dimensions fixed to ``sizes``."""
+    walk = Trace(graph=graph, sizes=sizes)
+    walk.start()
+    refusal = None
+    for node in graph.nodes:
+        try:
+            walk.visit(node)
+        except ImportRefused as error:     # kept, in case unsupported nodes explain it better
+            refusal = refusal or error
+            walk.values.update({name: None for name in node.output if name})
+    if walk.refused:
+        raise ImportRefused(_unsupported(graph, walk.refused), "",  _remedy(graph))
+    if refusal is not None:
+        raise refusal
+    for output in graph.outputs:
+        value = walk.value(output.name)
+        if not isinstance(value, Tracked):
+            raise ImportRefused(f"graph output {quote(output.name)}",
+                                "does not depend on the inputs", "drop it and export again")
+        walk.outputs[output.name] = value
+    return walk
+
+
+def _unsupported(graph: Graph, refused: list) -> str:
+    shown = ", ".join(refused[:12]) + (f" and {len(refused) - 12} more" if refused[12:] else "")
+    return f"{len(refused)} unsupported node{'s' * (len(refused) > 1)}: {shown}"
+
+
+def _remedy(graph: Graph) -> str:
+    """What to do about unsupported nodes, as far as their pattern shows it."""
+    ops = [node.op_type for node in graph.nodes]
+    if any(op in ("Loop", "Scan", "If") for op in ops):
+        return ("the recurrent layer became a loop: export it as an RNN, GRU or LSTM node "
+                "(Keras: LSTM layers, or GRU through tf2onnx from_keras)")
+    cells = sum(op in ("Tanh", "Sigmoid", "Relu") for op in ops)
+    if not any(op in _RECURRENT for op in ops) and cells and \
+            sum(op in ("MatMul", "Gemm") for op in ops) > 2:
+        return ("the recurrent layer was unrolled over its steps: export it again "
+                "(PyTorch: torch.onnx.export(..., dynamo=False))")
+    return "leave them out of the exported model, or use RNN, GRU, LSTM and linear layers"
