@@ -1,0 +1,329 @@
+"""Data files for a network: .npy and .npz arrays in the graph's layout, checked, as batches.
+
+n sequences, T steps, I inputs, O outputs, H units.
+"""
+
+import io
+import math
+import re
+import zipfile
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from golden.network import Binding, FloatNetwork
+from golden.reference import Batch
+
+from .errors import DataRefused, GatewrightError, quote
+
+__all__ = ["LoadedBatch", "feeds_in_graph_layout", "from_graph_layout", "load_batch",
+           "load_float_outputs", "load_labels", "outputs_in_graph_layout", "to_graph_layout"]
+
+MAX_BYTES = 1 << 30             # of one array; also stops an archive that unpacks to far more
+_SAVE = "save it with numpy.save"
+
+
+@dataclass(kw_only=True)
+class LoadedBatch(Batch):
+    """A batch, and what a user should know about how it was read."""
+
+    notes: tuple = ()
+
+
+def _parse(data: bytes, what: str) -> np.ndarray:
+    """An array from the bytes of a .npy file; numbers only, never pickled objects."""
+    file = io.BytesIO(data)
+    try:
+        version = np.lib.format.read_magic(file)
+        header = (np.lib.format.read_array_header_1_0 if version == (1, 0)
+                  else np.lib.format.read_array_header_2_0)
+        shape, fortran, dtype = header(file)
+    except Exception:                      # a damaged header raises several kinds
+        raise DataRefused(what, "is not a NumPy array file, or is damaged", _SAVE) from None
+    if dtype.hasobject or dtype.kind not in "fiub":
+        raise DataRefused(what, f"holds {dtype} values, not numbers", "save numbers")
+    count, size = math.prod(shape), len(data) - file.tell()
+    if min(shape, default=1) < 0 or count * dtype.itemsize != size:
+        raise DataRefused(what, f"has the shape {shape} but {size} bytes of values",
+                          "the file is cut short or damaged: save it again")
+    values = np.frombuffer(data, dtype=dtype, count=count, offset=file.tell())
+    return values.reshape(shape, order="F" if fortran else "C")
+
+
+def _arrays(path: Path, what: str) -> dict:
+    """Name to array: the members of an .npz, or {"": array} of an .npy."""
+    try:
+        if not path.is_file():
+            reason = "is not a file" if path.exists() else "no such file"
+            raise DataRefused(what, reason, "give a .npy or .npz file")
+        if path.stat().st_size > MAX_BYTES:
+            raise DataRefused(what, f"is larger than {MAX_BYTES >> 20} MiB", "give fewer sequences")
+        data = path.read_bytes()
+    except (OSError, ValueError) as error:
+        raise DataRefused(what, f"cannot be read ({error})", "check the path") from None
+    if not data:
+        raise DataRefused(what, "is empty", _SAVE)
+    if not data.startswith(b"PK\x03\x04"):
+        return {"": _parse(data, what)}
+    arrays = {}
+    try:
+        with zipfile.ZipFile(io.BytesIO(data)) as archive:
+            for member in archive.infolist()[:64]:
+                label = f"{what}, member {quote(member.filename)}"
+                if member.file_size > MAX_BYTES:
+                    raise DataRefused(label, f"unpacks to more than {MAX_BYTES >> 20} MiB",
+                                      "give fewer sequences")
+                with archive.open(member) as file:
+                    arrays[member.filename.removesuffix(".npy")] = \
+                        _parse(file.read(member.file_size), label)
+    except GatewrightError:
+        raise
+    except Exception:
+        raise DataRefused(what, "is a damaged archive", "save it with numpy.savez") from None
+    return arrays
+
+
+def _finite(values: np.ndarray, what: str):
+    if values.size == 0:
+        raise DataRefused(what, f"is empty (shape {values.shape})", "give at least one sequence")
+    if values.dtype.kind == "f" and not np.isfinite(values).all():
+        index = [int(i) for i in np.argwhere(~np.isfinite(values))[0]]
+        raise DataRefused(what, f"is {values[tuple(index)]} at index {index}",
+                          "all values must be finite")
+
+
+def _dims(binding: Binding) -> str:
+    """The layout of a tensor, for messages: (n, batch=1, time=50, feature=13)."""
+    parts = []
+    for k, role in enumerate(binding.axes):
+        size = binding.shape[k] if k < len(binding.shape) else None
+        parts.append(f"{role}={1 if role in ('batch', 'one') else size or 'any'}")
+    return f"(n, {', '.join(parts)})"
+
+
+def from_graph_layout(array: np.ndarray, binding: Binding, what: str, *,
+                      roles: tuple = ("time", "feature")) -> np.ndarray:
+    """An array (n, *graph dims), or the same without its axes of one, as (n, *roles).
+
+    Parameters
+    ----------
+    array : (n, ...)
+    binding : Binding
+    what : str
+        The array, for messages.
+    roles : tuple of str
+        The axes wanted, in order; one that the graph lacks gets length 1.
+    """
+    axes, sizes = binding.axes, list(binding.shape) or [None] * len(binding.axes)
+    sizes = [1 if role in ("batch", "one") else size for role, size in zip(axes, sizes)]
+    kept = [k for k, role in enumerate(axes) if role not in ("batch", "one")]
+    if binding.kind in "hc" and array.ndim < 1 + len(kept):
+        kept = [k for k in kept if axes[k] != "layer" or sizes[k] != 1]
+    if array.ndim != 1 + len(axes):        # the form without axes of length 1
+        axes, sizes = [axes[k] for k in kept], [sizes[k] for k in kept]
+        if array.ndim == len(axes) + 1 and sizes[:1] == [1] and axes[0] == "time":
+            sizes[0] = None                # a one-step graph may run any number of steps
+    fits = array.ndim == 1 + len(axes) and \
+        all(want in (None, have) for want, have in zip(sizes, array.shape[1:]))
+    if not fits:
+        raise DataRefused(what, f"has the shape {array.shape}, but {quote(binding.name)} is "
+                          f"{_dims(binding)}", "n sequences, each in the graph's own layout")
+    found = {role: k + 1 for k, role in enumerate(axes)}
+    order = [found[role] for role in roles if role in found]
+    rest = [k for k in range(1, array.ndim) if k not in order]
+    moved = array.transpose([0, *order, *rest])
+    return moved.reshape(len(array), *(array.shape[found[r]] if r in found else 1 for r in roles))
+
+
+def to_graph_layout(array: np.ndarray, binding: Binding, roles: tuple) -> np.ndarray:
+    """The reverse: an array (n, *roles) as (n, *graph dims), axes of one put in."""
+    used = [role for role in roles if role in binding.axes]
+    for k, role in enumerate(roles):
+        if role not in binding.axes and array.shape[k + 1] != 1:
+            raise DataRefused(quote(binding.name), f"has no axis for {array.shape[k + 1]} "
+                              f"{role} values", "this result does not belong to this network")
+    array = array.reshape(len(array), *(array.shape[1 + roles.index(role)] for role in used))
+    wanted = [role for role in binding.axes if role in used]
+    array = array.transpose([0, *(1 + used.index(role) for role in wanted)])
+    shape = [array.shape[1 + wanted.index(role)] if role in wanted else 1 for role in binding.axes]
+    return array.reshape(len(array), *shape)
+
+
+def _primary(arrays: dict, name: str, what: str) -> np.ndarray:
+    for key in ("", name, "inputs", "x", "arr_0"):
+        if key in arrays:
+            return arrays[key]
+    if len(arrays) == 1:
+        return next(iter(arrays.values()))
+    listed = ", ".join(quote(key, 30) for key in list(arrays)[:8])
+    raise DataRefused(what, f"has no array {quote(name)} (it has {listed})",
+                      "name the arrays like the graph's inputs")
+
+
+def _sibling(path: Path, name: str) -> Path | None:
+    """inputs.npy -> inputs_<name>.npy, for names that are safe in a path."""
+    safe = re.fullmatch(r"[A-Za-z0-9_.\-]{1,100}", name)
+    return path.with_name(f"{path.stem}_{name}.npy") if safe else None
+
+
+def load_batch(network: FloatNetwork, path: Path | str, *, limit: int | None = None) -> LoadedBatch:
+    """Sequences for a network.
+
+    Parameters
+    ----------
+    network : FloatNetwork
+    path : Path or str
+        A .npy file with shape (n, *graph dims), or (n, T, I), or (n, T) token ids; the initial
+        states beside it in <stem>_<graph input>.npy. Or an .npz with an array for each input.
+    limit : int or None
+        At most so many sequences, the first ones.
+
+    Returns
+    -------
+    LoadedBatch
+        Its notes name the states that were not given and start from zeros.
+    """
+    path, binding = Path(path), network.input
+    what = quote(path, 200)
+    if limit is not None and limit < 1:
+        raise DataRefused(what, f"a limit of {limit} sequences leaves nothing", "use 1 or more")
+    arrays = _arrays(path, what)
+    raw = _primary(arrays, binding.name, what)
+    if raw.ndim < 2:
+        raise DataRefused(what, f"has the shape {raw.shape}, but {quote(binding.name)} is "
+                          f"{_dims(binding)}", "n sequences, each in the graph's own layout")
+    total = len(raw)
+    raw = raw[:limit]
+    _finite(raw, what)
+    x = from_graph_layout(raw, binding, what)
+    if network.embedding is not None:
+        x = _tokens(x[:, :, 0], len(network.embedding), what)
+    elif x.shape[2] != network.inputs:
+        raise DataRefused(what, f"has {x.shape[2]} values a step, but the network takes "
+                          f"{network.inputs}", f"it must be {_dims(binding)}")
+    else:
+        x = x.astype(np.float64)
+    states, notes = {"h": {}, "c": {}}, []
+    for state in network.state_inputs:
+        sibling = _sibling(path, state.name)
+        if state.name in arrays:
+            given, label = arrays[state.name], f"{what}, array {quote(state.name)}"
+        elif sibling is not None and sibling.is_file():
+            label = quote(sibling, 200)
+            given = _primary(_arrays(sibling, label), state.name, label)
+        else:
+            notes.append(f"No data for the initial state {quote(state.name)}: zeros are used.")
+            zeros = {k: np.zeros((len(x), network.layers[k].units)) for k in state.layers}
+            states[state.kind].update(zeros)
+            continue
+        if given.ndim < 1 or len(given) != total:
+            raise DataRefused(label, f"has {len(given) if given.ndim else 0} states for {total} "
+                              "sequences", "give one a sequence")
+        given = given[:limit]
+        _finite(given, label)
+        given = from_graph_layout(given, state, label, roles=("layer", "feature"))
+        for k, layer in enumerate(state.layers):
+            states[state.kind][layer] = given[:, k].astype(np.float64)
+    return LoadedBatch(x=x, h0=states["h"], c0=states["c"], notes=tuple(notes))
+
+
+def _tokens(ids: np.ndarray, count: int, what: str) -> np.ndarray:
+    if ids.dtype.kind not in "iu":
+        raise DataRefused(what, f"holds {ids.dtype} values", "token ids must be integers")
+    wrong = (ids < 0) | (ids >= count)
+    if wrong.any():
+        index = tuple(int(i) for i in np.argwhere(wrong)[0])
+        raise DataRefused(what, f"has token id {ids[index]} in sequence {index[0]}, step "
+                          f"{index[1]}", f"ids must be 0 to {count - 1}")
+    return ids.astype(np.int64)
+
+
+def load_labels(path: Path | str, n: int) -> np.ndarray:
+    """Labels or target values of n sequences: (n,), or (n, T) with one a step."""
+    what = quote(path, 200)
+    labels = _primary(_arrays(Path(path), what), "labels", what)
+    if labels.ndim < 1 or len(labels) < n:
+        raise DataRefused(what, f"has the shape {labels.shape} for {n} sequences",
+                          "give labels for every sequence")
+    _finite(labels, what)
+    return labels[:n].reshape(n, *(size for size in labels.shape[1:] if size != 1))
+
+
+def load_float_outputs(network: FloatNetwork, path: Path | str, n: int) -> dict:
+    """Recorded float outputs of n sequences.
+
+    Parameters
+    ----------
+    path : Path or str
+        The result's file; last states, where there are any, in <stem>_<graph output>.npy.
+
+    Returns
+    -------
+    dict of output name to (n, *graph dims)
+        Outputs without a file are left out.
+    """
+    path, found = Path(path), {}
+    arrays = _arrays(path, quote(path, 200))
+    results = [b for b in network.outputs if b.kind == "y"] or list(network.outputs[:1])
+    for binding in network.outputs:
+        sibling, what = _sibling(path, binding.name), quote(path, 200)
+        if binding in results:
+            array = _primary(arrays, binding.name, what)
+        elif binding.name in arrays:
+            array = arrays[binding.name]
+        elif sibling is not None and sibling.is_file():
+            what = quote(sibling, 200)
+            array = _primary(_arrays(sibling, what), binding.name, what)
+        else:
+            continue
+        if array.ndim < 1 or len(array) < n:
+            raise DataRefused(what, f"has the shape {array.shape} for {n} sequences",
+                              "give the outputs of every sequence")
+        array = array[:n]
+        _finite(array, what)
+        roles = ("time", "feature") if binding.kind == "y" else ("layer", "feature")
+        plain = from_graph_layout(array, binding, what, roles=roles)
+        found[binding.name] = to_graph_layout(plain, binding, roles)
+    return found
+
+
+def outputs_in_graph_layout(network: FloatNetwork, y: np.ndarray, h: dict, c: dict) -> dict:
+    """A network's results as the graph lays them out.
+
+    Parameters
+    ----------
+    y : (n, T, O) or (n, O)
+        The result, of every step or the last; without the O axis behind an argmax.
+    h, c : dict of layer to (n, H)
+        Last states.
+
+    Returns
+    -------
+    dict of output name to (n, *graph dims)
+    """
+    outputs = {}
+    for binding in network.outputs:
+        if binding.kind == "y":
+            array = y if "feature" in binding.axes else y[..., None]
+            array = array if array.ndim == 3 else array[:, None]
+            outputs[binding.name] = to_graph_layout(array, binding, ("time", "feature"))
+        else:
+            states = h if binding.kind == "h" else c
+            array = np.stack([states[layer] for layer in binding.layers], axis=1)
+            outputs[binding.name] = to_graph_layout(array, binding, ("layer", "feature"))
+    return outputs
+
+
+def feeds_in_graph_layout(network: FloatNetwork, batch: Batch) -> dict:
+    """A batch as the graph's inputs: name to (n, *graph dims), in the file's types."""
+    x = batch.x[:, :, None] if network.embedding is not None else batch.x
+    feeds = {network.input.name: to_graph_layout(x, network.input, ("time", "feature"))
+             .astype(network.input.dtype)}
+    for binding in network.state_inputs:
+        given = batch.h0 if binding.kind == "h" else batch.c0
+        states = [given.get(layer, np.zeros((len(batch), network.layers[layer].units)))
+                  for layer in binding.layers]
+        feeds[binding.name] = to_graph_layout(np.stack(states, axis=1), binding,
+                                              ("layer", "feature")).astype(binding.dtype)
+    return feeds

@@ -1,0 +1,152 @@
+"""Does the imported network compute what the file computes? Another program's word on it.
+
+onnxruntime runs the file if it is installed, else onnx's own reference evaluator.
+"""
+
+import time
+from pathlib import Path
+
+import numpy as np
+
+from golden.network import Cell, Final, FloatNetwork
+from golden.reference import Batch, apply_final, run_float
+
+from .data import feeds_in_graph_layout, outputs_in_graph_layout
+from .errors import GatewrightError, quote
+
+__all__ = ["check_against_onnx", "float_outputs", "onnxruntime_outputs"]
+
+
+def float_outputs(network: FloatNetwork, batch: Batch) -> dict:
+    """What the float64 reference gives for each graph output: name to (n, *graph dims)."""
+    traces = run_float(network, batch)
+    y = traces[-1]["h"]
+    if network.last_step_only:
+        y = y[:, -1:]
+    y = apply_final(y, network.final)
+    h = {k: traces[k]["h"][:, -1] for k in network.recurrent}
+    c = {k: traces[k]["c"][:, -1] for k in network.recurrent
+         if network.layers[k].cell is Cell.LSTM}
+    return outputs_in_graph_layout(network, y, h, c)
+
+
+def _session(path: Path):
+    """A callable (feeds -> list of arrays), and the input shapes; None without onnxruntime."""
+    try:
+        import onnxruntime
+    except ImportError:
+        return None
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 4
+    return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+
+
+def _one_by_one(run, feeds: dict, n: int) -> list:
+    rows = [run({name: array[k] for name, array in feeds.items()}) for k in range(n)]
+    return [np.stack(arrays) for arrays in zip(*rows)]
+
+
+def _at_once(run, network: FloatNetwork, feeds: dict) -> list | None:
+    """All sequences in one run; None where a tensor has no open batch axis."""
+    def axis(binding):
+        places = [k for k, role in enumerate(binding.axes) if role == "batch"]
+        is_open = places and places[0] < len(binding.shape) and binding.shape[places[0]] is None
+        return places[0] if is_open else None
+
+    inputs = {b.name: axis(b) for b in (network.input, *network.state_inputs)}
+    outputs = [axis(b) for b in network.outputs]
+    if None in inputs.values() or None in outputs or inputs.keys() != feeds.keys():
+        return None
+    joined = {name: np.moveaxis(array, 0, inputs[name] + 1).squeeze(inputs[name])
+              if inputs[name] else array[:, 0] for name, array in feeds.items()}
+    return [np.expand_dims(np.moveaxis(array, k, 0), k + 1)
+            for array, k in zip(run(joined), outputs)]
+
+
+def onnxruntime_outputs(network: FloatNetwork, path: Path | str, batch: Batch) -> tuple | None:
+    """Run the file itself over a batch in onnxruntime.
+
+    Parameters
+    ----------
+    network : FloatNetwork
+        As imported from ``path``.
+
+    Returns
+    -------
+    (dict of output name to (n, *graph dims), seconds, bool), or None without onnxruntime
+        The seconds are of the runs alone; the flag tells whether all sequences ran at once, which
+        needs an open batch axis.
+    """
+    try:
+        session = _session(Path(path))
+        if session is None:
+            return None
+        feeds = feeds_in_graph_layout(network, batch)
+        for item in session.get_inputs():  # inputs that nothing reads are still asked for
+            if item.name not in feeds:
+                shape = [d if isinstance(d, int) else 1 for d in item.shape]
+                kind = np.int64 if "int64" in item.type else np.float32
+                feeds[item.name] = np.zeros((len(batch), *shape), dtype=kind)
+        names = [binding.name for binding in network.outputs]
+        return _timed(lambda f: session.run(names, f), network, feeds, len(batch), names)
+    except GatewrightError:
+        raise
+    except Exception as error:             # onnxruntime's exceptions have no common base
+        raise GatewrightError(quote(path, 200), f"onnxruntime cannot run it "
+                              f"({str(error)[:160]})", "compare with recorded outputs") from None
+
+
+def _timed(run, network: FloatNetwork, feeds: dict, n: int, names: list) -> tuple:
+    start = time.perf_counter()
+    try:
+        arrays = _at_once(run, network, feeds)
+    except Exception:                      # the axis is open, but the graph is not
+        arrays = None
+    together = arrays is not None and all(len(array) == n for array in arrays)
+    if not together:
+        start = time.perf_counter()
+        arrays = _one_by_one(run, feeds, n)
+    return dict(zip(names, arrays)), time.perf_counter() - start, together
+
+
+def _reference_outputs(network: FloatNetwork, path: Path, batch: Batch) -> dict | None:
+    """The same from onnx.reference; None where it cannot run the file (RNN with Relu)."""
+    from onnx.reference import ReferenceEvaluator
+    names = [binding.name for binding in network.outputs]
+    try:
+        run = ReferenceEvaluator(str(path))
+        arrays = _one_by_one(lambda f: run.run(names, f), feeds_in_graph_layout(network, batch),
+                             len(batch))
+    except Exception:
+        return None
+    return dict(zip(names, arrays))
+
+
+def check_against_onnx(network: FloatNetwork, path: Path | str, batch: Batch) -> float | None:
+    """Largest difference between the imported network and the file, over all outputs.
+
+    Returns
+    -------
+    float or None
+        None where no program at hand can run the file. Behind an argmax, the share of steps where
+        the two disagree.
+    """
+    try:
+        result = onnxruntime_outputs(network, path, batch)
+        theirs = result[0] if result is not None else None
+    except GatewrightError:
+        theirs = None
+    if theirs is None:
+        theirs = _reference_outputs(network, Path(path), batch)
+    if theirs is None:
+        return None
+    ours, worst = float_outputs(network, batch), 0.0
+    for binding in network.outputs:
+        a, b = ours[binding.name], theirs[binding.name]
+        if a.shape != b.shape:
+            raise GatewrightError(quote(path, 200), f"its output {quote(binding.name)} has the "
+                                  f"shape {b.shape[1:]}, not {a.shape[1:]} as imported",
+                                  "please report this file")
+        argmax = binding.kind == "y" and network.final is Final.ARGMAX
+        worst = max(worst, float(np.mean(a != b) if argmax else np.max(np.abs(a - b))))
+    return worst
