@@ -1,0 +1,235 @@
+"""The cocotb test module: runs in the simulator's process, driven by ``sim.verify``.
+
+Two passes over the same sequences. ``unpaused`` measures cycles; ``paused`` begins with a reset
+in the middle of a sequence, then pauses both streams at random. Both compare everything.
+"""
+
+import json
+import os
+import random
+import time
+from pathlib import Path
+
+import cocotb
+import numpy as np
+from cocotb.clock import Clock
+from cocotb.triggers import RisingEdge, SimTimeoutError, Timer, ValueChange, with_timeout
+
+from sim.compare import Checker
+from sim.harness import CHUNK, LOGS, VIOLATIONS, port_widths, slot_width
+from sim.stimulus import RUN, Stimulus
+
+PERIOD = 2                  # ns; only a name for a cycle, nothing depends on it
+DENSITY = 64                # of 256: chance of a short pause
+
+
+class _Run:
+    """What the folder says."""
+
+    def __init__(self):
+        self.folder = Path(os.environ[RUN])
+        info = json.loads((self.folder / "run.json").read_text())
+        self.manifest, self.seed = info["manifest"], info["seed"]
+        self.stimulus = Stimulus.load(self.folder)
+        self.widths = port_widths(self.manifest)
+        self.chunks = _chunks(self.stimulus, self.widths)
+        self.cycles_per_step = max(int(self.manifest["cycles_per_step"]), 1)
+
+    def progress(self, **fields) -> None:
+        with (self.folder / "progress.jsonl").open("a") as file:
+            file.write(json.dumps(fields) + "\n")
+
+
+def _chunks(stimulus: Stimulus, widths: dict) -> list:
+    """Hand-overs (packed words as one integer, their count) of the whole input stream."""
+    slot, width = slot_width(widths), widths["s_axis_tdata"]
+    words, last = stimulus.flat("inputs")
+    if words.max() >= 1 << width or words.min() < -(1 << (width - 1)):
+        raise ValueError(f"Input words must fit {width} bits, "
+                         f"not {int(words.min())} to {int(words.max())}")
+    packed = (words.astype(np.uint64) & np.uint64((1 << width) - 1)
+              | last.astype(np.uint64) << np.uint64(slot - 1)).astype(f"<u{slot // 8}")
+    return [(int.from_bytes(packed[k:k + CHUNK].tobytes(), "little"), len(packed[k:k + CHUNK]))
+            for k in range(0, len(packed), CHUNK)]
+
+
+def _signed(values: np.ndarray, width: int) -> np.ndarray:
+    shift = 64 - width
+    return (values << np.uint64(shift)).astype(np.int64) >> shift
+
+
+async def _feed(dut, chunks: list) -> None:
+    """Hand the input over; the next chunk waits at the port before the last one is used up."""
+    for data, count in chunks:
+        dut.src_data.value = data
+        dut.src_count.value = count
+        dut.src_go.value = 1 - int(dut.src_taken.value)
+        await ValueChange(dut.src_taken)
+
+
+def _read_log(dut, log: str) -> np.ndarray:
+    """Records (uint64, oldest first) that a log holds now."""
+    count = int(getattr(dut, f"{log}_count").value)
+    if not count:
+        return np.zeros(0, np.uint64)
+    data = getattr(dut, f"{log}_data").value.to_unsigned()
+    return np.frombuffer(data.to_bytes(8 * LOGS[log], "little"), "<u8")[LOGS[log] - count:]
+
+
+async def _reset(dut) -> None:
+    dut.rst.value = 1
+    for _ in range(4):
+        await RisingEdge(dut.clk)
+    dut.src_go.value = int(dut.src_taken.value)
+    await RisingEdge(dut.clk)
+    dut.rst.value = 0
+
+
+class _Pass:
+    """One pass: state of the bench between two wake-ups."""
+
+    def __init__(self, dut, run: _Run, name: str):
+        self.dut, self.run, self.name = dut, run, name
+        self.checker = Checker(run.stimulus, run.manifest["trace"])
+        self.starts = []
+        self.records = dict.fromkeys(LOGS, 0)
+        self.wakes = 0
+        self.told = time.monotonic()
+
+    def _take(self) -> None:
+        """Read all logs into the checker."""
+        low = np.uint64((1 << 48) - 1)
+        logs = {log: _read_log(self.dut, log) for log in LOGS}
+        for log, records in logs.items():
+            self.records[log] += len(records)
+        self.starts.append((logs["step"] & low).astype(np.int64))
+        for signal in "ch":
+            records = logs[signal]
+            if len(records):
+                self.checker.trace(signal, (records >> np.uint64(48)).astype(np.int64),
+                                   _signed(records & low, self.run.widths[f"trace_{signal}_data"]))
+        records = logs["out"]
+        if len(records):
+            self.checker.output(_signed(records & low, self.run.widths["m_axis_tdata"]),
+                                (records >> np.uint64(48)).astype(bool))
+
+    async def drain(self, limit: int) -> dict | None:
+        """Compare until everything has come and the core is silent; the first difference."""
+        dut = self.dut
+        while True:
+            await ValueChange(dut.drain)
+            self.wakes += 1
+            if int(dut.drain_number.value) != self.wakes:
+                raise RuntimeError("The bench missed a wake-up of its harness: results are void")
+            self._take()
+            if time.monotonic() - self.told > 0.5:
+                self.told = time.monotonic()
+                self.run.progress(run=self.name, words=self.checker.words,
+                                  of=self.run.stimulus.words)
+            if (difference := self.checker.first()) is not None:
+                return difference
+            if int(dut.quiet.value):
+                return self.checker.finish(limit) or self._status()
+
+    def _status(self) -> dict | None:
+        """What the counters say once all values were equal."""
+        dut, stimulus = self.dut, self.run.stimulus
+        totals = {log: int(getattr(dut, f"{log}_total").value) for log in LOGS}
+        if totals != self.records:
+            raise RuntimeError(f"The bench read {self.records} records of {totals}")
+        words = sum(len(s.inputs) for s in stimulus.sequences)
+        violations = int(dut.violations.value)
+        expected = stimulus.expected_saturations
+        for kind, actual, wanted, text in (
+            ("protocol", violations, 0, "output stream: " + "; ".join(
+                t for bit, t in enumerate(VIOLATIONS) if violations >> bit & 1)),
+            ("input", int(dut.in_total.value), words, "input words accepted"),
+            ("steps", self.records["step"], stimulus.steps, "steps started (trace_step)"),
+            ("status", int(dut.status_errors.value), 0, "status_errors at the end"),
+            ("status", int(dut.status_saturations.value), expected,
+             "status_saturations at the end"),
+            ("status", int(dut.idle.value), 1, "idle at the end"),
+        ):
+            if wanted is not None and actual != wanted:
+                return {"kind": kind, "signal": text.split(" ")[0], "expected": wanted,
+                        "actual": actual,
+                        "message": f"{text}: is {actual}, expected {wanted}"}
+        return None
+
+    def result(self, difference: dict | None, seconds: float) -> dict:
+        """What goes into the result file."""
+        dut = self.dut
+        starts = np.concatenate(self.starts) if self.starts else np.zeros(0, np.int64)
+        owner = np.repeat(np.arange(len(self.run.stimulus.sequences)),
+                          [s.steps for s in self.run.stimulus.sequences])[:len(starts)]
+        gaps = np.diff(starts[:len(owner)])[owner[1:] == owner[:-1]]
+        usual = int(np.bincount(gaps).argmax()) if len(gaps) else None
+        return {
+            "run": self.name, "difference": difference, "words": self.checker.words,
+            "mismatches": max(self.checker.mismatches, int(difference is not None)),
+            "cycles": int(dut.last_out.value) - int(dut.first_in.value) + 1,
+            "step_cycles": usual, "step_cycles_min": int(gaps.min()) if len(gaps) else None,
+            "step_cycles_max": int(gaps.max()) if len(gaps) else None,
+            "simulated_cycles": int(dut.cycle.value), "seconds": seconds,
+        }
+
+
+async def _pass(dut, name: str, *, paused: bool) -> None:
+    run = _Run()
+    stimulus, step = run.stimulus, run.cycles_per_step
+    traffic = sum(len(s.inputs) + len(s.outputs) for s in stimulus.sequences)
+    rng = random.Random(run.seed)
+    # Long pauses outlast a step, so that the core waits at step boundaries as well: about one for
+    # every four steps, however many words a step has.
+    long_mask = (1 << min(max(2 * step, 16).bit_length(), 16)) - 1 if paused else 0
+    long_density = min(16384 * stimulus.steps // traffic, 16384) if paused else 0
+    dut.src_density.value = dut.snk_density.value = DENSITY if paused else 0
+    dut.long_density.value = max(long_density, int(paused))
+    dut.long_mask.value = long_mask
+    dut.seed.value = rng.getrandbits(32)
+    limit = 4 * step + 2 * long_mask + 1000
+    dut.quiet_limit.value = limit
+    dut.src_go.value = 0
+    Clock(dut.clk, PERIOD, unit="ns", impl="gpi").start()
+    await _reset(dut)
+    if paused:
+        feeder = cocotb.start_soon(_feed(dut, run.chunks))
+        await dut.clk.rising_edge
+        await Timer(rng.randrange(1, 2 * step + 2 * CHUNK) * PERIOD, "ns")
+        await RisingEdge(dut.clk)
+        feeder.cancel()
+        await _reset(dut)
+
+    worst = stimulus.predicted_cycles or stimulus.steps * step
+    worst = 4 * (worst + 4 * traffic + traffic * (long_density + 1) // 65536 * long_mask) + 100000
+    state = _Pass(dut, run, name)
+    started = time.monotonic()
+    feeder = cocotb.start_soon(_feed(dut, run.chunks))
+    try:
+        difference = await with_timeout(state.drain(limit), worst * PERIOD, "ns")
+    except SimTimeoutError:
+        difference = state.checker.finish(0) or {}
+        difference = {"kind": "timeout", "signal": "output", "message": (
+            f"not finished after {worst} cycles, far above the prediction; "
+            f"{difference.get('message', 'all values came, but the core does not rest')}")}
+    feeder.cancel()
+    result = state.result(difference, time.monotonic() - started)
+    if difference is None and not 0 < state.checker.words == stimulus.words:
+        raise RuntimeError(f"Compared {state.checker.words} words, not {stimulus.words}")
+    (run.folder / f"{name}.json").write_text(json.dumps(result))
+    run.progress(run=name, words=state.checker.words, of=stimulus.words)
+    assert difference is None, difference["message"]
+
+
+@cocotb.test()
+async def unpaused(dut):
+    """No pause on either side: every value, and the exact number of cycles."""
+    await _pass(dut, "unpaused", paused=False)
+
+
+@cocotb.test()
+async def paused(dut):
+    """Reset in the middle of a sequence, then random pauses on both sides: every value."""
+    if json.loads((Path(os.environ[RUN]) / "unpaused.json").read_text())["difference"]:
+        raise AssertionError("not run, since the pass without pauses already failed")
+    await _pass(dut, "paused", paused=True)

@@ -1,0 +1,247 @@
+"""Exact comparison of what the harness logged with what golden expects, as it arrives.
+
+Every log keeps its order, and within a (signal, layer) all neurons of a step are written before
+the first of the next step. So each group of H records is one step, whose addresses must be each
+neuron once: a record that is lost or written twice cannot hide.
+"""
+
+import numpy as np
+
+from .stimulus import Stimulus
+
+__all__ = ["Checker", "check_trace_map"]
+
+RANK = {"c": 0, "h": 1}  # of one step: c comes before the h that is made of it
+NEIGHBOURS = 2  # neurons shown on each side of a difference
+
+
+def check_trace_map(entries: list, stimulus: Stimulus) -> None:
+    """ValueError unless the manifest's trace and golden's name the same signals and sizes."""
+    mapped = {(e["signal"], e["layer"]): e["units"] for e in entries}
+    golden = {key: stimulus.sequences[0].trace[key].shape[1] for key in stimulus.keys}
+    if not golden or mapped != golden or len(mapped) != len(entries):
+        raise ValueError(f"The manifest's trace must name golden's signals and sizes {golden}, "
+                         f"not {mapped}")
+    for entry in entries:
+        rows = sum(1 if entry["last_only"] else s.steps for s in stimulus.sequences)
+        got = len(stimulus.rows((entry["signal"], entry["layer"]))[0])
+        if got != rows:
+            raise ValueError(f"Golden's {entry['signal']} of layer {entry['layer']} must have "
+                             f"{rows} rows, not {got}")
+
+
+class _Signal:
+    """One (signal, layer): expected rows, and the actual ones as far as they are complete."""
+
+    def __init__(self, entry: dict, stimulus: Stimulus):
+        self.entry = entry
+        self.expected, self.sequence, self.step = stimulus.rows((entry["signal"], entry["layer"]))
+        self.actual = np.zeros_like(self.expected)
+        self.done = 0  # complete rows
+        self.pending = (np.zeros(0, np.int64), np.zeros(0, np.int64))  # neurons, values
+
+
+class Checker:
+    """Compares one pass.
+
+    Parameters
+    ----------
+    stimulus : Stimulus
+    entries : list of dict
+        ``manifest["trace"]``.
+
+    ``words`` counts the values that were compared, ``mismatches`` those that differ; the first
+    difference, in order of sequence, step, layer and neuron, is a dict with a ``message``.
+    """
+
+    def __init__(self, stimulus: Stimulus, entries: list):
+        check_trace_map(entries, stimulus)
+        self.stimulus = stimulus
+        self.words = self.mismatches = 0
+        self.signals = [_Signal(e, stimulus) for e in
+                        sorted(entries, key=lambda e: (e["layer"], e["signal"]))]
+        self._owner = {signal: np.full(1 << 15, -1) for signal in "hc"}
+        for number, item in enumerate(self.signals):
+            base, units = item.entry["base"], item.entry["units"]
+            owner = self._owner[item.entry["signal"]]
+            if base < 0 or base + units > len(owner) or (owner[base:base + units] >= 0).any():
+                raise ValueError(f"Trace addresses {base} to {base + units - 1} of layer "
+                                 f"{item.entry['layer']} must be free and below {len(owner)}")
+            owner[base:base + units] = number
+        self._words, self._last = stimulus.flat("outputs")
+        self._out_sequence = np.repeat(np.arange(len(stimulus.sequences)),
+                                       [len(s.outputs) for s in stimulus.sequences])
+        self._out_start = np.cumsum([0] + [len(s.outputs) for s in stimulus.sequences])
+        self.outputs = 0  # output words received
+        self._found = []  # ((sequence, step, layer, rank), difference); a prefix sorts first
+
+    # ---- feeding ----------------------------------------------------------------------------
+    def trace(self, signal: str, index: np.ndarray, data: np.ndarray) -> None:
+        """Take records of ``trace_h`` or ``trace_c``: int64 addresses and values, in order."""
+        owner = self._owner[signal][index]
+        if (owner < 0).any():
+            bad = int(index[owner < 0][0])
+            self._add((), kind="unexpected_record", signal=signal, actual=bad, message=(
+                f"trace_{signal} wrote address {bad}, which the manifest does not map"))
+        for number in np.unique(owner[owner >= 0]):
+            item, mine = self.signals[number], owner == number
+            item.pending = (np.concatenate((item.pending[0], index[mine] - item.entry["base"])),
+                            np.concatenate((item.pending[1], data[mine])))
+            self._rows(item)
+
+    def output(self, data: np.ndarray, last: np.ndarray) -> None:
+        """Take output words: int64 codes and bool last flags, in order."""
+        start, room = self.outputs, len(self._words) - self.outputs
+        self.outputs += len(data)
+        if len(data) > room:
+            self._add((len(self.stimulus.sequences),), kind="extra_word", signal="output",
+                      actual=int(data[room]), message=(
+                f"the core sent more than the {len(self._words)} expected output words; "
+                f"the first one too many is {int(data[room])}"))
+            data, last = data[:room], last[:room]
+        words, flags = (a[start:start + len(data)] for a in (self._words, self._last))
+        self.words += len(data)
+        wrong = np.flatnonzero(data != words)
+        self.mismatches += len(wrong)
+        for kind, places in (("value", wrong), ("tlast", np.flatnonzero(last != flags))):
+            if len(places):
+                self._output_difference(kind, start, int(places[0]), data, last)
+
+    def _rows(self, item: _Signal) -> None:
+        units = item.entry["units"]
+        rows = len(item.pending[0]) // units
+        if not rows:
+            return
+        neurons, values = (p[:rows * units].reshape(rows, units) for p in item.pending)
+        item.pending = tuple(p[rows * units:] for p in item.pending)
+        whole = (np.sort(neurons, axis=1) == np.arange(units)).all(axis=1)
+        broken = int(np.argmin(whole)) if not whole.all() else None
+        good = rows if broken is None else broken
+        fits = min(good, len(item.expected) - item.done)
+        first = item.done
+        ordered = np.zeros((fits, units), np.int64)
+        np.put_along_axis(ordered, neurons[:fits], values[:fits], axis=1)
+        item.actual[first:first + fits] = ordered
+        item.done += fits
+        self.words += ordered.size
+        wrong = ordered != item.expected[first:first + fits]
+        self.mismatches += int(wrong.sum())
+        if wrong.any():
+            row, neuron = np.argwhere(wrong)[0].tolist()
+            self._trace_difference(item, first + row, neuron)
+        if item.done == len(item.expected) and good > fits:
+            self._add((len(self.stimulus.sequences),), kind="extra_record",
+                      **self._name(item), message=(
+                f"{self._where(item)} was written for more than the expected "
+                f"{len(item.expected)} steps"))
+        elif broken is not None:
+            self._missing(item, neurons[broken])
+
+    # ---- naming -----------------------------------------------------------------------------
+    def _add(self, place: tuple, **difference) -> None:
+        self._found.append((place, difference))
+
+    @staticmethod
+    def _name(item: _Signal) -> dict:
+        return {"signal": item.entry["signal"], "layer": item.entry["layer"],
+                "layer_name": item.entry["name"]}
+
+    @staticmethod
+    def _where(item: _Signal) -> str:
+        return f"{item.entry['signal']} of layer {item.entry['layer']} ({item.entry['name']})"
+
+    def _row_place(self, item: _Signal, row: int) -> dict:
+        return {"sequence": int(item.sequence[row]), "step": int(item.step[row])}
+
+    def _trace_difference(self, item: _Signal, row: int, neuron: int) -> None:
+        place = self._row_place(item, row)
+        near = range(max(neuron - NEIGHBOURS, 0),
+                     min(neuron + NEIGHBOURS + 1, item.entry["units"]))
+        around = [{"signal": item.entry["signal"], "step": place["step"], "neuron": n,
+                   "expected": int(item.expected[row, n]), "actual": int(item.actual[row, n])}
+                  for n in near if n != neuron]
+        if row and item.sequence[row - 1] == item.sequence[row]:
+            around.append({"signal": item.entry["signal"], "step": place["step"] - 1,
+                           "neuron": neuron, "expected": int(item.expected[row - 1, neuron]),
+                           "actual": int(item.actual[row - 1, neuron])})
+        for other in self.signals:
+            if (other is not item and other.entry["layer"] == item.entry["layer"]
+                    and row < other.done):
+                around.append({"signal": other.entry["signal"], "step": place["step"],
+                               "neuron": neuron, "expected": int(other.expected[row, neuron]),
+                               "actual": int(other.actual[row, neuron])})
+        expected, actual = int(item.expected[row, neuron]), int(item.actual[row, neuron])
+        self._add((place["sequence"], place["step"], item.entry["layer"],
+                   RANK[item.entry["signal"]]), kind="value", **place, **self._name(item),
+                  neuron=neuron, expected=expected, actual=actual, around=around, message=(
+            f"sequence {place['sequence']}, step {place['step']}, neuron {neuron}: "
+            f"{self._where(item)} is {actual}, expected {expected}"))
+
+    def _missing(self, item: _Signal, neurons: np.ndarray) -> None:
+        row, units = item.done, item.entry["units"]
+        place = (self._row_place(item, row) if row < len(item.expected)
+                 else {"sequence": len(self.stimulus.sequences), "step": 0})
+        count = np.bincount(neurons, minlength=units)
+        lost, twice = np.flatnonzero(count == 0).tolist(), np.flatnonzero(count > 1).tolist()
+        text = f"no record of neuron {lost[0]}"
+        if twice:
+            text += f", neuron {twice[0]} was written twice before it"
+        self._add((place["sequence"], place["step"], item.entry["layer"],
+                   RANK[item.entry["signal"]]), kind="missing_record", **place, **self._name(item), neuron=lost[0],
+                  message=f"sequence {place['sequence']}, step {place['step']}: "
+                          f"{self._where(item)} has {text}")
+
+    def _output_difference(self, kind: str, start: int, at: int, data, last) -> None:
+        word = start + at
+        sequence = int(self._out_sequence[word])
+        k = word - int(self._out_start[sequence])
+        place = {"sequence": sequence, "step": None, "layer": None, "neuron": None, "word": k}
+        text = f"sequence {sequence}, output word {k}"
+        units, steps = self.stimulus.output_units, self.stimulus.sequences[sequence].steps
+        if units and k < units * (steps if self.stimulus.output_every_step else 1):
+            step = k // units if self.stimulus.output_every_step else steps - 1
+            place |= {"step": step, "neuron": k % units}
+            text += f" (step {step}, neuron {k % units})"
+        flag = kind == "tlast"
+        expected, actual = ((int(self._last[word]), int(last[at])) if flag
+                            else (int(self._words[word]), int(data[at])))
+        around = [{"signal": "output", "word": k + d, "expected": int(self._words[word + d]),
+                   "actual": int(data[at + d])}
+                  for d in range(-NEIGHBOURS, NEIGHBOURS + 1)
+                  if d and 0 <= at + d < len(data)
+                  and 0 <= k + d < len(self.stimulus.sequences[sequence].outputs)]
+        self._add((sequence, steps if place["step"] is None else place["step"], 1 << 30, k),
+                  kind=kind, **place, signal="output", expected=expected, actual=actual,
+                  around=around, message=(
+            f"{text} {'has tlast' if flag else 'is'} {actual}, expected {expected}"))
+
+    # ---- results ----------------------------------------------------------------------------
+    def first(self) -> dict | None:
+        """The first difference found so far; None if everything equal."""
+        return min(self._found, key=lambda found: found[0], default=((), None))[1]
+
+    @property
+    def complete(self) -> bool:
+        """Whether every expected value has arrived."""
+        return (self.outputs >= len(self._words)
+                and all(item.done >= len(item.expected) for item in self.signals))
+
+    def finish(self, quiet_cycles: int) -> dict | None:
+        """First difference after the core fell silent: what is still missing is one, too."""
+        for item in self.signals:
+            if item.done < len(item.expected):
+                self._missing(item, item.pending[0])
+            elif len(item.pending[0]):
+                self._add((len(self.stimulus.sequences),), kind="extra_record",
+                          **self._name(item), message=(
+                    f"{self._where(item)} has {len(item.pending[0])} record(s) too many"))
+        if self.outputs < len(self._words):
+            came = (f"only {self.outputs} of {len(self._words)} output words"
+                    if self.outputs else "no output word at all")
+            behind = self.first()
+            sequence = int(self._out_sequence[self.outputs])
+            self._add((), kind="no_output", signal="output", sequence=sequence,
+                      expected=len(self._words), actual=self.outputs, message=(
+                f"{came} came, then nothing moved for {quiet_cycles} cycles"
+                + (f"; {behind['message']}" if behind else "")))
+        return self.first()
