@@ -1,0 +1,123 @@
+"""Registers in a row, multipliers and memories: the blocks that device families differ in.
+
+Each is behind one interface with one latency, so that a vendor's primitive can take its place.
+"""
+
+from amaranth import *
+from amaranth.lib import data, wiring
+from amaranth.lib.memory import Memory
+from amaranth.lib.wiring import In, Out
+from amaranth.utils import ceil_log2
+
+__all__ = ["Multiplier", "Ram", "delay", "stages"]
+
+
+def stages(m: Module, value, n: int, *, name: str, reset_less: bool = True) -> list:
+    """``value`` and its copies 1 to ``n`` cycles later.
+
+    Payload needs no reset: nothing looks at it before its valid bit, which is reset.
+    """
+    shape, copies = value.shape(), [value]
+    for k in range(n):
+        copy = Signal(shape, name=f"{name}_q{k + 1}", reset_less=reset_less)
+        m.d.sync += copy.eq(copies[-1])
+        copies.append(copy)
+    return copies
+
+
+def delay(m: Module, value, n: int, *, name: str, reset_less: bool = True):
+    """``value`` as it was ``n`` cycles ago."""
+    return stages(m, value, n, name=name, reset_less=reset_less)[-1]
+
+
+class Multiplier(wiring.Component):
+    """Signed product, one a cycle, ``latency`` cycles after its operands.
+
+    Parameters
+    ----------
+    a_width, b_width : int
+
+    Members
+    -------
+    a : In(signed(a_width))
+    b : In(signed(b_width))
+    p : Out(signed(a_width + b_width))
+    """
+
+    latency = 3  # input, product and output registers: what every DSP block has inside
+
+    def __init__(self, a_width: int, b_width: int):
+        super().__init__({"a": In(signed(a_width)), "b": In(signed(b_width)),
+                          "p": Out(signed(a_width + b_width))})
+
+    def elaborate(self, platform):
+        m = Module()
+        a_q = Signal.like(self.a, reset_less=True)
+        b_q = Signal.like(self.b, reset_less=True)
+        p_q = Signal.like(self.p, reset_less=True)
+        p_qq = Signal.like(self.p, reset_less=True)
+        m.d.sync += [a_q.eq(self.a), b_q.eq(self.b), p_q.eq(a_q * b_q), p_qq.eq(p_q)]
+        m.d.comb += self.p.eq(p_qq)
+        return m
+
+
+class Ram(wiring.Component):
+    """One read port and one write port; data stands at the output 2 cycles after its address.
+
+    A word that is read in the cycle in which it is written is undefined: the schedule never does
+    that, and the attribute ``no_rw_check`` tells synthesis so.
+
+    Parameters
+    ----------
+    width : int
+        Bits of an element.
+    depth : int
+        Words.
+    cols : int
+        Elements a word, written one by one (power of two).
+    init : list of int
+        Unsigned words, element 0 lowest.
+    writable : bool
+
+    Members
+    -------
+    r_addr : In, word address
+    r_data : Out(cols * width)
+    w_en : In(1)
+    w_addr : In, element address: word address, then element within the word
+    w_data : In(width)
+    """
+
+    latency = 2  # address register of the block, output register
+
+    def __init__(self, *, width: int, depth: int, cols: int = 1, init=(), writable: bool = True):
+        self._width, self._depth, self._cols = width, depth, cols
+        self._init, self._writable = list(init), writable
+        addr = max(1, ceil_log2(depth))
+        super().__init__({
+            "r_addr": In(addr), "r_data": Out(cols * width),
+            "w_en": In(1), "w_addr": In(addr + ceil_log2(cols)), "w_data": In(width)})
+
+    def elaborate(self, platform):
+        m = Module()
+        width, cols = self._width, self._cols
+        shape = data.ArrayLayout(unsigned(width), cols) if cols > 1 else unsigned(width)
+        init = self._init
+        if cols > 1:
+            mask = (1 << width) - 1
+            init = [[(word >> (k * width)) & mask for k in range(cols)] for word in init]
+        m.submodules.memory = memory = Memory(shape=shape, depth=self._depth, init=init,
+                                              attrs={"no_rw_check": 1})
+        read = memory.read_port()
+        m.d.comb += read.addr.eq(self.r_addr)
+        out = Signal(cols * width, reset_less=True)
+        m.d.sync += out.eq(read.data)
+        m.d.comb += self.r_data.eq(out)
+        if self._writable:
+            write = memory.write_port(granularity=1 if cols > 1 else None)
+            select = self.w_addr[:ceil_log2(cols)]
+            m.d.comb += [
+                write.addr.eq(self.w_addr[ceil_log2(cols):]),
+                Value.cast(write.data).eq(self.w_data.replicate(cols)),
+                write.en.eq(Mux(self.w_en, 1 << select, 0) if cols > 1 else self.w_en)]
+        return m

@@ -1,0 +1,86 @@
+"""From a program to Verilog text, byte for byte the same for the same program."""
+
+import hashlib
+import re
+from dataclasses import dataclass
+
+from amaranth.back import verilog
+from amaranth.lib.wiring import Flow
+
+from golden.network import IntNetwork
+
+from .engine import Engine, make_layout
+from .layout import Layout
+from .manifest import make_manifest
+from .program import make_program
+
+__all__ = ["Core", "generate"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Core:
+    """A generated core.
+
+    Parameters
+    ----------
+    name : str
+        Module name.
+    layout : Layout
+        Program, schedule and widths.
+    verilog : str
+    manifest : dict
+        JSON-able; ``hw.manifest`` describes the fields.
+    """
+
+    name: str
+    layout: Layout
+    verilog: str
+    manifest: dict
+
+    @property
+    def verilog_sha256(self) -> str:
+        return hashlib.sha256(self.verilog.encode()).hexdigest()
+
+
+def _ports(engine: Engine) -> list:
+    ports = [{"name": "clk", "direction": "in", "width": 1},
+             {"name": "rst", "direction": "in", "width": 1}]
+    for path, member, value in engine.signature.flatten(engine):
+        ports.append({"name": "__".join(map(str, path)), "width": len(value),
+                      "direction": "in" if member.flow is Flow.In else "out"})
+    return ports
+
+
+def generate(network: IntNetwork, *, lanes: int, cols: int = 1, argmax: bool = False,
+             name: str | None = None) -> Core:
+    """Lay a network out, time it, and write its Verilog.
+
+    Parameters
+    ----------
+    network : IntNetwork
+    lanes, cols : int
+        The array; see ``make_program``.
+    argmax : bool
+        Output the index of the largest result instead of the results.
+    name : str or None
+        Module name; the network's own by default.
+
+    Returns
+    -------
+    Core
+
+    Raises
+    ------
+    ValueError
+        If the array or the name is not legal.
+    """
+
+    name = network.name if name is None else name
+    if not re.fullmatch(r"[a-z][a-z0-9_]{0,62}", name):
+        raise ValueError(f"Name must be a lower-case identifier, not {name!r}")
+    layout = make_layout(make_program(network, lanes=lanes, cols=cols, argmax=argmax))
+    engine = Engine(layout)
+    text = verilog.convert(engine, name=name, emit_src=False, strip_internal_attrs=True)
+    core = Core(name=name, layout=layout, verilog=text, manifest={})
+    core.manifest.update(make_manifest(core, _ports(engine)))
+    return core

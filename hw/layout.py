@@ -1,0 +1,128 @@
+"""Shapes of what travels between the engine's parts, sized for one program."""
+
+from dataclasses import dataclass
+
+from amaranth import *
+from amaranth.lib import data
+from amaranth.utils import bits_for, ceil_log2
+
+from golden.network import Activation
+
+from .image import RowFormat, row_format
+from .program import Op, Program, Source
+from .schedule import Schedule
+
+__all__ = ["Function", "Layout"]
+
+# Codes of the element-wise function in a row's tag.
+Function = {Activation.IDENTITY: 0, Activation.RELU: 1, Activation.SIGMOID: 2, Activation.TANH: 3}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Layout:
+    """Every width that a program implies.
+
+    Parameters
+    ----------
+    program : Program
+    schedule : Schedule
+    """
+
+    program: Program
+    schedule: Schedule
+
+    @property
+    def act_width(self) -> int:
+        return self.program.network.act_width
+
+    @property
+    def unit_bits(self) -> int:
+        """Index of a unit in the numbering of all units."""
+        return max(1, ceil_log2(self.program.n_units))
+
+    @property
+    def phase_bits(self) -> int:
+        return max(1, ceil_log2(len(self.program.phases)))
+
+    @property
+    def rows(self) -> RowFormat:
+        return row_format(self.program)
+
+    @property
+    def n_rows(self) -> int:
+        return sum(phase.rows for phase in self.program.phases)
+
+    @property
+    def input_words(self) -> int:
+        """Words of one input bank in the input memory."""
+        return -(-self.program.network.layers[0].inputs // self.program.cols)
+
+    @property
+    def address_bits(self) -> int:
+        """Word address of a column: of the vector memory's bank, the input bank, the embedding."""
+        network, cols = self.program.network, self.program.cols
+        depth = max(self.program.n_units // cols, self.input_words)
+        if network.embedding is not None:
+            depth = max(depth, len(network.embedding) * self.input_words)
+        return max(1, ceil_log2(depth))
+
+    @property
+    def input_width(self) -> int:
+        """Bits of an input word: an element, a token id or an initial state."""
+        network = self.program.network
+        width = self.act_width
+        if network.embedding is not None:
+            width = bits_for(len(network.embedding) - 1)
+        if network.loads_state:
+            width = max(width, self.act_width, network.cell.width)
+        return width
+
+    @property
+    def output_width(self) -> int:
+        """Bits of an output word: a result, the index of the largest, or a last state."""
+        network = self.program.network
+        width = self.act_width
+        if self.program.argmax:
+            width = bits_for(network.layers[-1].units - 1)
+        if network.returns_state:
+            width = max(width, self.act_width, network.cell.width)
+        return width
+
+    @property
+    def fifo_depth(self) -> int:
+        """Output words that may be on their way: a step starts only if its own have room."""
+        step, last = self.program.output_words(False), self.program.output_words(True)
+        in_flight = 2 + (self.schedule.flush + 8) // self.schedule.interval
+        return max(4, max(step * in_flight, last + step * (in_flight - 1), 2 * last))
+
+    @property
+    def issue(self) -> data.StructLayout:
+        """A column on its way to the array."""
+        return data.StructLayout({
+            "valid": 1, "source": Source, "address": self.address_bits,
+            "masked": 1,             # the sequence's first step: the state reads as zero
+            "border": 1,             # last column before a split row's second part
+            "residue": range(3),     # which lanes hold candidate rows: pass * lanes mod 3
+            "last": 1,               # last column of the pass
+            "pass_tag": self.pass_tag})
+
+    @property
+    def pass_tag(self) -> data.StructLayout:
+        """What the drain has to know of a finished pass."""
+        return data.StructLayout({"phase": self.phase_bits, "first_pass": 1, "bank": 1,
+                                  "first_step": 1, "last_step": 1})
+
+    @property
+    def row_tag(self) -> data.StructLayout:
+        """A row on its way through the element-wise pipeline."""
+        return data.StructLayout({
+            "valid": 1,
+            "op": Op, "function": 2, "gate": 2,
+            "anchor": 1,             # the neuron's last row: its result comes of it
+            "unit": self.unit_bits,  # index of the neuron's state and trace
+            "dest": self.unit_bits,  # index at which the result is written
+            "bank": 1, "masked": 1,
+            "swapped": 1,            # a split row's first part is the recurrent one
+            "to_vector": 1, "to_output": 1,
+            "end": 1,                # last result of the sequence that goes out
+            "best_first": 1, "best_last": 1})

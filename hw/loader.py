@@ -1,0 +1,129 @@
+"""The input side: two input banks, token addresses, and states on their way in."""
+
+from amaranth import *
+from amaranth.lib import wiring
+from amaranth.lib.wiring import In, Out
+
+from .layout import Layout
+
+__all__ = ["Loader"]
+
+
+class Loader(wiring.Component):
+    """Takes the input stream apart: initial states (if the network loads them), then steps.
+
+    One word a cycle. A bank is full when its last word is in, or at ``last``; a step that ``last``
+    cuts short runs with what stands in the bank and counts as an error, so that the sequence after
+    it is exact. A ``last`` among the state words is an error too: states start over.
+
+    Parameters
+    ----------
+    layout : Layout
+
+    Members
+    -------
+    data : In(input_width), valid : In(1), ready : Out(1), last : In(1), the input stream
+    idle : In(1), nothing is running: states may be loaded
+    release : In(1), the step that runs no longer needs its bank
+    step_ready, step_first, step_last : Out(1), the bank to run next
+    loading : Out(1), states are expected or on their way
+    token_base : Out, word address of the running step's token in the embedding
+    run_bank : Out(1), the bank of the running step
+    x_en, x_addr, x_data : Out, write port of the input memory; the bank is the top address bit
+    state_en, state_cell : Out(1), state_unit, state_data : Out, a state word
+    error : Out(1), high for each word that breaks the protocol
+    """
+
+    def __init__(self, layout: Layout):
+        self._layout = layout
+        network, cols = layout.program.network, layout.program.cols
+        elements = max(2, layout.input_words * cols)
+        super().__init__({
+            "data": In(layout.input_width), "valid": In(1), "ready": Out(1), "last": In(1),
+            "idle": In(1), "release": In(1),
+            "step_ready": Out(1), "step_first": Out(1), "step_last": Out(1), "loading": Out(1),
+            "token_base": Out(layout.address_bits), "run_bank": Out(1),
+            "x_en": Out(1), "x_addr": Out(range(2 * elements)), "x_data": Out(layout.act_width),
+            "state_en": Out(1), "state_cell": Out(1), "state_unit": Out(layout.unit_bits),
+            "state_data": Out(signed(max(layout.act_width, network.cell.width))),
+            "error": Out(1)})
+
+    def elaborate(self, platform):
+        m = Module()
+        layout, network = self._layout, self._layout.program.network
+        words = network.inputs
+        word = Signal(range(max(2, words)))
+        write, run = Signal(), Signal()
+        full = Array(Signal(name=f"full{k}") for k in range(2))
+        first = Array(Signal(name=f"first{k}") for k in range(2))
+        last = Array(Signal(name=f"last{k}") for k in range(2))
+        starting = Signal(init=1)  # the next step is its sequence's first
+        loading = Signal(init=int(network.loads_state))
+        accept, complete = Signal(), Signal()
+        upcoming = Signal()  # the bank to run next, already in the cycle of the release
+        m.d.comb += [
+            upcoming.eq(run ^ self.release),
+            self.ready.eq(Mux(loading, self.idle & ~full[run], ~full[write])),
+            accept.eq(self.valid & self.ready),
+            complete.eq(accept & ~loading & ((word == words - 1) | self.last)),
+            self.error.eq(accept & self.last & (loading | (word != words - 1))),
+            self.step_ready.eq(full[upcoming]), self.step_first.eq(first[upcoming]),
+            self.step_last.eq(last[upcoming]), self.loading.eq(loading), self.run_bank.eq(run)]
+
+        with m.If(accept & ~loading):
+            m.d.sync += word.eq(Mux(complete, 0, word + 1))
+        with m.If(complete):
+            m.d.sync += [full[write].eq(1), first[write].eq(starting), last[write].eq(self.last),
+                         starting.eq(self.last), write.eq(~write)]
+        with m.If(self.release):
+            m.d.sync += [full[run].eq(0), run.eq(~run)]
+
+        if network.embedding is None:
+            bits = len(self.x_addr) - 1
+            m.d.comb += [self.x_en.eq(accept & ~loading), self.x_data.eq(self.data),
+                         self.x_addr[:bits].eq(word), self.x_addr[bits].eq(write)]
+        else:
+            self._token(m, accept & ~loading, write, run)
+        if network.loads_state:
+            self._states(m, accept & loading, complete & self.last, loading)
+        return m
+
+    def _token(self, m: Module, accept, write, run):
+        """token * words a token; an id outside the table counts as an error and reads row 0."""
+        layout = self._layout
+        tokens = len(layout.program.network.embedding)
+        base = Array(Signal(layout.address_bits, name=f"token{k}") for k in range(2))
+        outside = Signal()
+        m.d.comb += outside.eq(self.data >= tokens)
+        # Shifts and adds: a multiplier block would be wasted on a constant.
+        product = sum((self.data << k for k in range(layout.input_words.bit_length())
+                       if layout.input_words >> k & 1), start=C(0))
+        with m.If(accept):
+            m.d.sync += base[write].eq(Mux(outside, 0, product))
+            with m.If(outside):
+                m.d.comb += self.error.eq(1)
+        m.d.comb += self.token_base.eq(base[run])
+
+    def _states(self, m: Module, accept, sequence_end, loading):
+        """Initial states: h of every recurrent layer, then c of every LSTM, unit by unit."""
+        states = self._layout.program.states
+        idx = Signal(range(max(2, len(states))))
+        unit = Signal(range(max(2, max(units for *_, units in states))))
+        base, left, cell = Signal(self._layout.unit_bits), Signal.like(unit), Signal()
+        with m.Switch(idx):
+            for k, (signal, _, unit_base, units) in enumerate(states):
+                with m.Case(k):
+                    m.d.comb += [base.eq(unit_base), left.eq(units - 1),
+                                 cell.eq(int(signal == "c"))]
+        m.d.comb += [self.state_en.eq(accept), self.state_cell.eq(cell),
+                     self.state_unit.eq(base + unit), self.state_data.eq(self.data.as_signed())]
+        with m.If(accept):
+            m.d.sync += unit.eq(unit + 1)
+            with m.If(unit == left):
+                m.d.sync += [unit.eq(0), idx.eq(idx + 1)]
+                with m.If(idx == len(states) - 1):
+                    m.d.sync += [idx.eq(0), loading.eq(0)]
+            with m.If(self.last):
+                m.d.sync += [unit.eq(0), idx.eq(0), loading.eq(1)]
+        with m.If(sequence_end):
+            m.d.sync += loading.eq(1)

