@@ -6,15 +6,14 @@ Each step takes two words x[0], x[1] and sends h. x[0] is the low byte of its wo
 bits name a fault that the core commits in this step.
 """
 
+import numpy as np
 from amaranth import *
 from amaranth.back import verilog
 from amaranth.lib import enum
-
-import numpy as np
-from sim import Stimulus
+from sim import Sequence, Stimulus
 
 H, UNITS_HEAD = 3, 2
-C_OFFSET = 0x15A5  # initial c, a constant that stands out in the Verilog text
+C_START = [0x15A5, 0x15A6, 0x15A7]  # initial c: constants that stand out in the Verilog text
 
 
 class Fault(enum.Enum, shape=4):
@@ -52,7 +51,7 @@ class StandIn(Elaboratable):
         p = self.ports
         x = Array(Signal(signed(8 if k == 0 else 16), name=f"x_{k}") for k in range(2))
         h = Array(Signal(signed(8), name=f"h_{j}") for j in range(H))
-        c = Array(Signal(signed(16), init=C_OFFSET, name=f"c_{j}") for j in range(H))
+        c = Array(Signal(signed(16), init=C_START[j], name=f"c_{j}") for j in range(H))
         idx, wait, last, fault = Signal(4), Signal(range(self.work + 1)), Signal(), Signal(Fault)
         head = sum(h)
         total = Signal(signed(11))
@@ -136,7 +135,7 @@ class StandIn(Elaboratable):
                         m.d.sync += idx.eq(0)
                         m.next = "LOAD"
                         with m.If(last):
-                            m.d.sync += [*(v.eq(0) for v in h), *(v.eq(C_OFFSET) for v in c)]
+                            m.d.sync += [*(v.eq(0) for v in h), *(v.eq(C_START[j]) for j, v in enumerate(c))]
         return m
 
 
@@ -162,12 +161,11 @@ def emit(work: int = 5) -> tuple:
 def golden(lengths: list, *, work: int = 5, seed: int = 1, fault: Fault = Fault.NONE,
            at: tuple = (0, 0), **fields) -> Stimulus:
     """Random sequences of the given lengths; ``fault`` is ordered in (sequence, step) ``at``."""
-    from sim import Sequence
     rng = np.random.default_rng(seed)
     sequences, saturations = [], 0
     for number, steps in enumerate(lengths):
         x = np.stack((rng.integers(-60, 70, steps), rng.integers(-3000, 3000, steps)), axis=1)
-        h, c = np.zeros(H, np.int64), np.full(H, C_OFFSET)
+        h, c = np.zeros(H, np.int64), np.array(C_START)
         rows = {"h": [], "c": []}
         for x0, x1 in x:
             exact = h + x0 + np.arange(H)
