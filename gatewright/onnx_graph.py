@@ -102,7 +102,12 @@ def evaluate(node: onnx.NodeProto, inputs: list, opset: int) -> list:
         if not 0 <= _result_size(node, inputs) <= MAX_ELEMENTS:
             raise ImportRefused(label(node), f"makes a tensor of more than {MAX_ELEMENTS} elements",
                                 "no network of that size fits a device")
-        run = ReferenceEvaluator(node, opsets={"": opset})
+        # as a model, since the evaluator reads a lone node in the newest opset
+        infos = [[onnx.ValueInfoProto(name=name) for name in dict.fromkeys(names) if name]
+                 for names in (node.input, node.output)]
+        run = ReferenceEvaluator(onnx.helper.make_model(
+            onnx.helper.make_graph([node], "one", *infos),
+            opset_imports=[onnx.helper.make_opsetid("", opset)]))
         feeds = {name: value for name, value in zip(node.input, inputs) if name}
         values = [np.asarray(value) for value in run.run(None, feeds)]
     except GatewrightError:

@@ -386,8 +386,9 @@ def trace(graph: Graph, sizes: dict) -> Trace:
         except ImportRefused as error:     # kept, in case unsupported nodes explain it better
             refusal = refusal or error
             walk.values.update({name: None for name in node.output if name})
-    if walk.refused:
-        raise ImportRefused(_unsupported(graph, walk.refused), "",  _remedy(graph))
+    ops = [node.op_type for node in graph.nodes]
+    if walk.refused or (refusal is not None and not set(ops) & set(_RECURRENT)):
+        raise ImportRefused(_unsupported(ops, walk.refused), "", _remedy(ops))
     if refusal is not None:
         raise refusal
     for output in graph.outputs:
@@ -399,20 +400,25 @@ def trace(graph: Graph, sizes: dict) -> Trace:
     return walk
 
 
-def _unsupported(graph: Graph, refused: list) -> str:
-    shown = ", ".join(refused[:12]) + (f" and {len(refused) - 12} more" if refused[12:] else "")
-    return f"{len(refused)} unsupported node{'s' * (len(refused) > 1)}: {shown}"
+def _unsupported(ops: list, refused: list) -> str:
+    """All nodes that stand in the way, in one message."""
+    parts = []
+    if not set(ops) & set(_RECURRENT):
+        parts.append("the graph has no RNN, GRU or LSTM node")
+    if refused:
+        more = f" and {len(refused) - 12} more" if len(refused) > 12 else ""
+        parts.append(f"{len(refused)} unsupported node{'s' * (len(refused) > 1)}: "
+                     + ", ".join(refused[:12]) + more)
+    return ", and ".join(parts)
 
 
-def _remedy(graph: Graph) -> str:
+def _remedy(ops: list) -> str:
     """What to do about unsupported nodes, as far as their pattern shows it."""
-    ops = [node.op_type for node in graph.nodes]
     if any(op in ("Loop", "Scan", "If") for op in ops):
         return ("the recurrent layer became a loop: export it as an RNN, GRU or LSTM node "
                 "(Keras: LSTM layers, or GRU through tf2onnx from_keras)")
-    cells = sum(op in ("Tanh", "Sigmoid", "Relu") for op in ops)
-    if not any(op in _RECURRENT for op in ops) and cells and \
-            sum(op in ("MatMul", "Gemm") for op in ops) > 2:
+    if not set(ops) & set(_RECURRENT) and set(ops) & {"Tanh", "Sigmoid", "Relu"} \
+            and sum(op in ("MatMul", "Gemm") for op in ops) > 1:
         return ("the recurrent layer was unrolled over its steps: export it again "
                 "(PyTorch: torch.onnx.export(..., dynamo=False))")
     return "leave them out of the exported model, or use RNN, GRU, LSTM and linear layers"
