@@ -4,17 +4,20 @@ import re
 import time
 from collections.abc import Callable
 from pathlib import Path
+from types import MappingProxyType
 
 from . import report as figures
 from .errors import SynthError
+from .images import split_images
 from .targets import Target, target_named
 from .tools import Tool, find_tool, run_tool
 from .wrap import WRAPPER, wrapper_verilog
 
 __all__ = ["place_and_route"]
 
-_STAGES = ("Info: Packing constants", "Info: Creating initial", "Info: Running main",
-           "Info: Running simulated", "Info: Routing..")
+_STAGES = MappingProxyType({
+    "Info: Packing constants": "packing", "Info: Creating initial": "placing",
+    "Info: Running simulated": "refining the placement", "Info: Routing..": "routing"})
 
 # The memory cells that are left after map_ram are those that become logic: their sizes are kept.
 # Widths that do not agree are only a warning to Yosys, but they cut the data path: an error here.
@@ -80,15 +83,19 @@ def place_and_route(verilog: Path | str, manifest: dict, target: Target | str, *
     start = time.monotonic()
     build_dir = Path(build_dir)
     build_dir.mkdir(parents=True, exist_ok=True)
-    for stale in ("stat.json", "memories.json", "netlist.json", "report.json"):
+    for stale in ("stat.json", "memories.json", "netlist.json", "report.json", "yosys.log",
+                  "nextpnr.log"):
         (build_dir / stale).unlink(missing_ok=True)
-    (build_dir / "core.v").write_text(text)
+    text, images = split_images(text)
+    for file, content in ({"core.v": text} | images).items():
+        (build_dir / file).write_text(content)
     (build_dir / "pins.v").write_text(pins)
     (build_dir / "synth.ys").write_text(_SCRIPT.format(top=WRAPPER, synth=target.yosys))
 
     say = progress or (lambda message: None)
     say(f"yosys: synthesising {name} for {target.name}")
-    yosys_s = _run(yosys, ["-q", "-l", "yosys.log", "synth.ys"], build_dir, name, progress)
+    yosys_s = _run(yosys, ["-q", "-l", "yosys.log", "synth.ys"], build_dir, name, target,
+                   progress)
     cells = figures.cells_of(figures.read_json(build_dir / "stat.json"))
     memories = figures.logic_memories(figures.read_json(build_dir / "memories.json"))
     figures.check_fit(cells, target, name)
@@ -97,7 +104,7 @@ def place_and_route(verilog: Path | str, manifest: dict, target: Target | str, *
     say(f"{pnr.name}: placing and routing, seed {seed}")
     pnr_s = _run(pnr, [*target.nextpnr_args, "--json", "netlist.json", "--report", "report.json",
                        "--log", "nextpnr.log", "--seed", str(seed), "--freq", f"{goal:g}",
-                       "--timing-allow-fail"], build_dir, name, progress)
+                       "--timing-allow-fail"], build_dir, name, target, progress)
     report = figures.read_json(build_dir / "report.json")
     usage = figures.usage_of(report, cells, target)
     reported, limit = figures.clock_of(report), figures.limit_mhz(usage, target)
@@ -152,7 +159,7 @@ def _text_of(verilog: Path | str, manifest: dict) -> str:
     return text
 
 
-def _run(tool: Tool, args: list[str], folder: Path, core: str,
+def _run(tool: Tool, args: list[str], folder: Path, core: str, target: Target,
          progress: Callable[[str], None] | None) -> float:
     """Run a tool to its end; seconds. A failure is told by the tool's own first error line."""
     status, seconds, tail = run_tool(tool, args, folder=folder, progress=progress, stages=_STAGES)
@@ -162,4 +169,6 @@ def _run(tool: Tool, args: list[str], folder: Path, core: str,
     said = next((line for mark in ("ERROR:", "wasm trap", "Killed") for line in lines
                  if mark in line), lines[-1] if lines else f"exit status {status}")
     log = folder / ("yosys.log" if tool.name == "yosys" else "nextpnr.log")
+    if log.is_file():
+        figures.check_placed(said, log.read_text(errors="replace"), target, core)
     raise SynthError(f"{tool.name} failed on {core}: {said.strip()} (log: {log})")

@@ -1,13 +1,14 @@
 """Figures from the tools' JSON files: what is used, how fast, along which path, and the doubts."""
 
 import json
+import re
 from pathlib import Path
 
 from .errors import DoesNotFit, SynthError
 from .targets import TARGETS, Target
 
-__all__ = ["cells_of", "check_fit", "clock_of", "critical_path", "doubts", "limit_mhz",
-           "logic_memories", "read_json", "refuse", "usage_of"]
+__all__ = ["cells_of", "check_fit", "check_placed", "clock_of", "critical_path", "doubts",
+           "limit_mhz", "logic_memories", "read_json", "refuse", "usage_of"]
 
 # Netlist cells of each resource after synthesis: (cell name prefix, resources one cell takes).
 # A 16x4 LUT RAM takes the four LUTs of two slices and two more to write; a carry cell two LUTs.
@@ -76,6 +77,28 @@ def refuse(core: str, target: Target, resource: str, used: int) -> None:
     device = f"a bigger device ({bigger[0]})" if bigger else "a bigger device (none is known)"
     raise DoesNotFit(f"{core} does not fit {target.name}: it needs {used} {block.noun} and the "
                      f"device has {block.available}; choose {_REMEDY[resource]} or {device}")
+
+
+def check_placed(said: str, log: str, target: Target, core: str) -> None:
+    """Refuse as `DoesNotFit` if nextpnr's error is that it ran out of a resource.
+
+    nextpnr writes no report when it fails, so its log's utilisation table is read here.
+
+    Parameters
+    ----------
+    said : str
+        The error line.
+    log : str
+        The whole log.
+    """
+    spent = re.search(r"no BELs remaining to implement cell type '(\w+)'", said)
+    if spent is None and "Unable to find legal placement" not in said:
+        return
+    cell = spent.group(1) if spent else target.blocks["lut"].cell
+    resource = next((name for name, block in target.blocks.items() if block.cell == cell), None)
+    used = re.search(rf"\b{cell}:\s*(\d+)/", log)
+    if resource is not None and used is not None:
+        refuse(core, target, resource, int(used.group(1)))
 
 
 def usage_of(report: dict, cells: dict[str, int], target: Target) -> dict[str, dict]:

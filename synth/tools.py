@@ -7,10 +7,11 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from types import MappingProxyType
 
 from .errors import SynthError, ToolMissing
 from .targets import TARGETS
@@ -98,7 +99,7 @@ def find_tool(name: str, *, native: bool = True) -> Tool:
 
 
 def run_tool(tool: Tool, args: Iterable[str], *, folder: Path, progress: Progress | None = None,
-             stages: tuple[str, ...] = ()) -> tuple[int, float, list[str]]:
+             stages: Mapping[str, str] = MappingProxyType({})) -> tuple[int, float, list[str]]:
     """Run a tool inside a folder; every path in ``args`` must be relative to that folder.
 
     Parameters
@@ -108,8 +109,9 @@ def run_tool(tool: Tool, args: Iterable[str], *, folder: Path, progress: Progres
     folder : Path
         Existing; the tool's current folder.
     progress : callable of str, optional
-        Told when a line of output starts with one of ``stages``, and when a first start compiles.
-    stages : tuple of str
+        Told when a stage begins, and when a first start compiles the tool.
+    stages : mapping of str to str
+        Start of a line of output -> the stage that begins there.
 
     Returns
     -------
@@ -132,8 +134,9 @@ def run_tool(tool: Tool, args: Iterable[str], *, folder: Path, progress: Progres
                     continue
                 if _COMPILING in line:
                     progress(f"{tool.name}: first start, compiling it (up to a few minutes)")
-                elif line.startswith(stages) and stages:
-                    progress(f"{tool.name}: {line.removeprefix('Info: ').strip(' .')}")
+                for mark, stage in stages.items():
+                    if line.startswith(mark):
+                        progress(f"{tool.name}: {stage}")
         except BaseException:
             child.kill()
             raise

@@ -1,9 +1,12 @@
 """A top level with four pins around a core, so that pins do not limit where or how fast it runs.
 
-Every input but clock and reset is one bit of a serial shift register; every output is registered
-and folded by exclusive-or, four bits a level with a register at each, into one pin. Each output
-bit can flip that pin, so nothing that reaches an output is optimised away, and no path from or to
-a pin crosses logic.
+Every input but clock and reset has a register, loaded from one bit of a serial shift register
+whose neighbours are mixed by exclusive-or: in a plain one, a bit is the delayed copy of the bit
+before it, and synthesis would merge it with the core's own input register. Every output is
+registered and added by exclusive-or into another shift register, whose end is the output pin:
+each bit flips that pin after a delay of its own, so that even equal bits (a sign extension) do
+not cancel, and nothing that reaches an output is optimised away. No path from or to a pin
+crosses logic.
 """
 
 import re
@@ -42,7 +45,7 @@ def wrapper_verilog(manifest: dict, *, drop: tuple[str, ...] = ("trace_", "statu
         if name == "rst" and width == 1:
             binds.append(".rst(rst_q)")
         elif direction == "in":
-            binds.append(f".{name}(shift[{n_in + width - 1}:{n_in}])")
+            binds.append(f".{name}(core_i[{n_in + width - 1}:{n_in}])")
             n_in += width
         elif name.startswith(drop):
             binds.append(f".{name}()")
@@ -79,23 +82,13 @@ def _checked(manifest: dict) -> tuple[str, list[tuple[str, str, int]]]:
 
 
 def _render(core: str, binds: list[str], n_in: int, n_out: int) -> str:
-    declare, fold, level, width = [], [], "core_q", n_out
-    for idx in range(32):
-        if width == 1:
-            break
-        groups = [(low, min(low + 4, width)) for low in range(0, width, 4)]
-        declare.append(f"  reg [{len(groups) - 1}:0] fold_{idx};")
-        fold += [f"    fold_{idx}[{n}] <= ^{level}[{high - 1}:{low}];"
-                 for n, (low, high) in enumerate(groups)]
-        level, width = f"fold_{idx}", len(groups)
     lines = [
         f"// Pins around {core}: {n_in} input bits shifted in, {n_out} output bits folded to one.",
         f"module {WRAPPER}(input clk, input rst, input serial_i, output reg serial_o);",
         "  reg rst_p, rst_q;",
-        f"  reg [{n_in - 1}:0] shift;",
+        f"  reg [{n_in - 1}:0] shift, core_i;",
         f"  wire [{n_out - 1}:0] core_o;",
-        f"  reg [{n_out - 1}:0] core_q;",
-        *declare,
+        f"  reg [{n_out - 1}:0] core_q, fold;",
         f"  {core} core (",
         ",\n".join(f"    {bind}" for bind in binds),
         "  );",
@@ -104,11 +97,11 @@ def _render(core: str, binds: list[str], n_in: int, n_out: int) -> str:
         "    rst_p <= rst;",
         "    rst_q <= rst_p;",
         "    serial_q <= serial_i;",
-        f"    shift <= {{shift[{n_in - 2}:0], serial_q}};" if n_in > 1
-        else "    shift <= serial_q;",
+        "    shift <= {shift, serial_q} ^ ({shift, serial_q} << 1);",  # the oldest bit leaves
+        "    core_i <= shift;",
         "    core_q <= core_o;",
-        *fold,
-        f"    serial_o <= {level}[0];",
+        "    fold <= (fold << 1) ^ core_q;",
+        f"    serial_o <= fold[{n_out - 1}];",
         "  end",
         "endmodule",
     ]
