@@ -1,0 +1,156 @@
+"""What quantisation costs: the task's own metric, and the error of every signal by layer."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from golden.model import GoldenRun, cell_format
+from golden.network import FloatNetwork, IntNetwork
+from golden.reference import apply_final
+
+from .errors import DataRefused
+
+__all__ = ["Metric", "SignalError", "measure", "signal_errors", "top1_agreement"]
+
+# Golden's names of signals that the float reference calls otherwise.
+_FLOAT_NAMES = {"pre": "a"}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Metric:
+    """A task metric of both networks.
+
+    Parameters
+    ----------
+    name : str
+        "top1_accuracy", "bits_per_label" or "rmse".
+    float_value, fixed_value : float
+    higher_is_better : bool
+    """
+
+    name: str
+    float_value: float
+    fixed_value: float
+    higher_is_better: bool
+
+    @property
+    def loss(self) -> float:
+        """What the fixed-point network loses, in the metric's unit; negative if it gains."""
+        change = self.fixed_value - self.float_value
+        return -change if self.higher_is_better else change
+
+
+@dataclass(frozen=True, kw_only=True)
+class SignalError:
+    """Fixed against float of one signal of one layer, over the sequences that were compared."""
+
+    layer: str
+    signal: str
+    format: str
+    max_error_lsb: float
+    rms_error_lsb: float
+    max_error: float
+    sqnr_db: float | None
+
+
+def last_steps(y: np.ndarray, network: FloatNetwork) -> np.ndarray:
+    """The results that the graph gives: (n, T, O), or (n, 1, O) of the last step alone."""
+    return y[:, -1:] if network.last_step_only else y
+
+
+def measure(network: FloatNetwork, y_float, y_fixed, labels) -> tuple:
+    """Task metrics of the float and the fixed-point results.
+
+    Integer labels: top-1 accuracy, and the mean information of the labels (bits) where there is one
+    label a step. Other labels: root mean square error.
+
+    Parameters
+    ----------
+    network : FloatNetwork
+    y_float, y_fixed : float64 (n, T, O)
+        Results in front of the graph's final function, both in floats.
+    labels : (n,), (n, T) or (n, O)
+
+    Returns
+    -------
+    tuple of Metric, the first one being the task's own
+
+    Raises
+    ------
+    DataRefused
+        If the labels fit no result of the network.
+    """
+    results = [last_steps(y, network) for y in (y_float, y_fixed)]
+    n, steps, outputs = results[0].shape
+    labels = np.asarray(labels)
+    classes = labels.dtype.kind in "iu" and outputs > 1
+    if classes:
+        if labels.ndim == 1 and steps > 1:
+            results, steps = [y[:, -1:] for y in results], 1
+        wanted = labels.reshape(n, -1)
+        if wanted.shape[1] != steps or wanted.min() < 0 or wanted.max() >= outputs:
+            raise DataRefused("labels", f"have the shape {labels.shape} and values {wanted.min()} "
+                              f"to {wanted.max()}, but the network gives {steps} result(s) of "
+                              f"{outputs} classes a sequence", "give class indices")
+        accuracy = [float(np.mean(y.argmax(axis=-1) == wanted)) for y in results]
+        metrics = [Metric(name="top1_accuracy", float_value=accuracy[0], fixed_value=accuracy[1],
+                          higher_is_better=True)]
+        if steps > 1:
+            bits = []
+            for y in results:
+                log = np.take_along_axis(apply_final(y, "log_softmax"), wanted[..., None], -1)
+                bits.append(float(-np.mean(log) / np.log(2)))
+            metrics.insert(0, Metric(name="bits_per_label", float_value=bits[0],
+                                     fixed_value=bits[1], higher_is_better=False))
+        return tuple(metrics)
+    values = [apply_final(y, network.final) for y in results]
+    wanted = labels.reshape(n, -1)
+    if wanted.shape[1] == outputs and steps > 1:
+        values = [y[:, -1:] for y in values]
+    elif wanted.shape[1] != steps * outputs:
+        raise DataRefused("labels", f"have the shape {labels.shape}, but the network gives {steps} "
+                          f"result(s) of {outputs} value(s) a sequence", "give one target for each")
+    rmse = [float(np.sqrt(np.mean((y.reshape(n, -1) - wanted) ** 2))) for y in values]
+    return (Metric(name="rmse", float_value=rmse[0], fixed_value=rmse[1],
+                   higher_is_better=False),)
+
+
+def top1_agreement(network: FloatNetwork, y_float, y_fixed) -> float | None:
+    """Share of results whose largest output is the same in both; None for a single output."""
+    if y_float.shape[-1] < 2:
+        return None
+    a, b = (last_steps(y, network).argmax(axis=-1) for y in (y_float, y_fixed))
+    return float(np.mean(a == b))
+
+
+def signal_errors(integer: IntNetwork, run: GoldenRun, floats: list) -> tuple:
+    """Error of every signal that golden and the float reference share.
+
+    Parameters
+    ----------
+    integer : IntNetwork
+    run : GoldenRun
+        With every intermediate (``keep=None``).
+    floats : list of dict
+        ``golden.reference.run_float`` over the same sequences.
+
+    Returns
+    -------
+    tuple of SignalError
+    """
+    errors = []
+    for layer, codes, reference in zip(integer.layers, run.signals, floats, strict=True):
+        for signal, values in codes.items():
+            exact = reference.get(_FLOAT_NAMES.get(signal, signal))
+            if exact is None:
+                continue
+            fmt = cell_format(integer, signal, layer)
+            error = fmt.to_float(values) - exact
+            power, noise = float(np.sum(exact ** 2)), float(np.sum(error ** 2))
+            errors.append(SignalError(
+                layer=layer.name, signal=signal, format=str(fmt),
+                max_error=float(np.abs(error).max()),
+                max_error_lsb=float(np.abs(error).max() / fmt.step),
+                rms_error_lsb=float(np.sqrt(np.mean(error ** 2)) / fmt.step),
+                sqnr_db=10 * np.log10(power / noise) if power > 0 and noise > 0 else None))
+    return tuple(errors)

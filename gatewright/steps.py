@@ -1,0 +1,215 @@
+"""The steps from a model to a proven core, as plain functions over plain objects.
+
+import_onnx -> quantise -> golden -> generate -> verify -> place_and_route: what the command line
+does, for scripts and notebooks.
+"""
+
+import tempfile
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+import sim
+import synth
+from golden.model import Codes, GoldenRun, encode, run_golden
+from golden.network import FloatNetwork, IntNetwork
+from golden.quantise import QuantOptions, quantise_network
+from golden.reference import Batch, run_float
+from hw.emit import Core
+from hw.emit import generate as generate_core
+
+from .accuracy import measure, signal_errors, top1_agreement
+from .errors import GatewrightError
+
+__all__ = ["Golden", "Quantised", "default_lanes", "generate", "golden", "place_and_route",
+           "quantise", "stimulus", "verify"]
+
+DETAIL_SEQUENCES = 32  # for the error of each signal, whose intermediates are all kept
+
+
+@dataclass(frozen=True, kw_only=True)
+class Quantised:
+    """A network in floats and in integers.
+
+    Parameters
+    ----------
+    network : FloatNetwork
+    integer : IntNetwork
+    options : QuantOptions
+    tensors : tuple of TensorReport
+    """
+
+    network: FloatNetwork
+    integer: IntNetwork
+    options: QuantOptions
+    tensors: tuple = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Golden:
+    """What the golden model made of some data, beside the float reference.
+
+    Parameters
+    ----------
+    codes : Codes
+    run : GoldenRun
+    y_float, y_fixed : float64 (n, T, O)
+    errors : tuple of SignalError
+        Over the first ``DETAIL_SEQUENCES`` sequences.
+    metrics : tuple of Metric
+        Empty without labels.
+    agreement : float or None
+        Share of results with the same largest output.
+    seconds : float
+        Of the integer run over all sequences.
+    """
+
+    codes: Codes
+    run: GoldenRun
+    y_float: np.ndarray
+    y_fixed: np.ndarray
+    errors: tuple = ()
+    metrics: tuple = ()
+    agreement: float | None = None
+    seconds: float = 0.0
+    notes: tuple = field(default=())
+
+    @property
+    def sequences(self) -> int:
+        return len(self.codes)
+
+    @property
+    def steps(self) -> int:
+        return self.codes.x.shape[0] * self.codes.x.shape[1]
+
+
+def quantise(network: FloatNetwork, calibration: Batch, options: QuantOptions | None = None,
+             **widths) -> Quantised:
+    """Choose formats from calibration data; keywords are those of ``QuantOptions``.
+
+    Raises
+    ------
+    GatewrightError
+        If a width is out of range or the sums need too wide an accumulator.
+    """
+    try:
+        options = options or QuantOptions(**widths)
+        integer, tensors = quantise_network(network, calibration, options)
+    except (TypeError, ValueError) as error:
+        raise GatewrightError("quantisation", str(error)) from None
+    return Quantised(network=network, integer=integer, options=options, tensors=tensors)
+
+
+def golden(quantised: Quantised, batch: Batch, labels=None) -> Golden:
+    """Run the integer model over a batch and compare it with the float reference.
+
+    Parameters
+    ----------
+    quantised : Quantised
+    batch : Batch
+    labels : array or None
+        See ``accuracy.measure``.
+    """
+    network, integer = quantised.network, quantised.integer
+    codes = encode(network, integer, batch)
+    start = time.perf_counter()
+    run = run_golden(integer, codes)
+    seconds = time.perf_counter() - start
+    y_float = run_float(network, batch)[-1]["h"]
+    y_fixed = integer.layers[-1].h.to_float(run.y)
+    some = batch.take(slice(0, DETAIL_SEQUENCES))
+    detail = run_golden(integer, encode(network, integer, some), keep=None)
+    return Golden(
+        codes=codes, run=run, y_float=y_float, y_fixed=y_fixed, seconds=seconds,
+        errors=signal_errors(integer, detail, run_float(network, some)),
+        metrics=() if labels is None else measure(network, y_float, y_fixed, labels),
+        agreement=top1_agreement(network, y_float, y_fixed))
+
+
+def default_lanes(integer: IntNetwork, target: str) -> int:
+    """The target's array, but no wider than the longest phase has rows."""
+    rows = max(len(layer.bias_x) for layer in integer.layers)
+    return min(synth.target_named(target).lanes, rows)
+
+
+def generate(quantised: Quantised, *, lanes: int, cols: int = 1, argmax: bool = False,
+             name: str | None = None) -> Core:
+    """Write the Verilog of an array of lanes x cols; see ``hw.emit.generate``.
+
+    Raises
+    ------
+    GatewrightError
+        If the array or the name is not legal.
+    """
+    try:
+        return generate_core(quantised.integer, lanes=lanes, cols=cols, argmax=argmax, name=name)
+    except (TypeError, ValueError) as error:
+        raise GatewrightError("generation", str(error)) from None
+
+
+def stimulus(core: Core, result: Golden, sequences: int | None = None) -> sim.Stimulus:
+    """What the bench drives and expects, from the first ``sequences`` of a golden run."""
+    program, run, codes = core.layout.program, result.run, result.codes
+    network = program.network
+    n = len(codes) if sequences is None else min(sequences, len(codes))
+    x = codes.x[:n]
+    steps = x.shape[1]
+    inputs = [x.reshape(n, -1)]
+    if network.loads_state:
+        loaded = {"h": codes.h0, "c": codes.c0}
+        inputs = [loaded[signal][layer][:n] for signal, layer, _, _ in program.states] + inputs
+    y = run.y[:n, -1:] if network.last_step_only else run.y[:n]
+    results = y.argmax(axis=-1) if program.argmax else y.reshape(n, -1)
+    outputs = [results]
+    if network.returns_state:
+        outputs += [run.signals[layer][signal][:n, -1] for signal, layer, _, _ in program.states]
+    trace = {(entry["signal"], entry["layer"]): run.signals[entry["layer"]][entry["signal"]][:n]
+             for entry in core.manifest["trace"]}
+    return sim.Stimulus.from_batch(
+        steps=steps, inputs=np.concatenate(inputs, axis=1),
+        outputs=np.concatenate(outputs, axis=1), trace=trace,
+        predicted_cycles=core.layout.schedule.total_cycles([steps] * n),
+        expected_saturations=int(np.sum(run.saturations[:n])),
+        output_units=1 if program.argmax else network.layers[-1].units,
+        output_every_step=not network.last_step_only)
+
+
+def verify(core: Core, result: Golden, *, sequences: int | None = None, seed: int = 1,
+           build_dir: Path | None = None, rtl: Path | None = None, waves: bool = False,
+           progress=None) -> sim.VerifyResult:
+    """Simulate the core and compare every word with golden.
+
+    Parameters
+    ----------
+    core : Core
+    result : Golden
+    sequences : int or None
+        How many to simulate, from the first on; None: all.
+    seed : int
+        Of the pauses on both streams.
+    build_dir : Path or None
+        Where the simulation is built and its files stay; None: a folder that goes away.
+    rtl : Path or None
+        A Verilog file to verify instead of the core's own text.
+    waves : bool
+    progress : callable of (pass, words, of) or None
+    """
+    with tempfile.TemporaryDirectory(prefix="gatewright-") as scratch:
+        folder = Path(build_dir or scratch)
+        folder.mkdir(parents=True, exist_ok=True)
+        if rtl is None:
+            rtl = folder / f"{core.name}.v"
+            rtl.write_text(core.verilog)
+        return sim.verify(rtl, core.manifest, stimulus(core, result, sequences),
+                          build_dir=folder, seed=seed, waves=waves, progress=progress)
+
+
+def place_and_route(core: Core, target: str, *, seed: int = 1, build_dir: Path | None = None,
+                    progress=None) -> dict:
+    """Place and route the core behind four pins; see ``synth.place_and_route``."""
+    with tempfile.TemporaryDirectory(prefix="gatewright-") as scratch:
+        return synth.place_and_route(core.verilog, core.manifest, synth.target_named(target),
+                                     seed=seed, build_dir=Path(build_dir or scratch),
+                                     progress=progress)
