@@ -1,0 +1,441 @@
+"""What cannot be built is refused in one line that names the object, the reason and the remedy."""
+
+import os
+import random
+import re
+
+import numpy as np
+import onnx
+import onnx_models as build
+import pytest
+from onnx import TensorProto, helper, numpy_helper
+
+from gatewright.errors import GatewrightError, ImportRefused
+from gatewright.onnx_import import import_onnx
+
+
+def refusal(path) -> str:
+    """The message of a refused file: one line that starts with the file."""
+    with pytest.raises(ImportRefused) as caught:
+        import_onnx(path)
+    text = str(caught.value)
+    assert "\n" not in text and text.startswith("'") and len(text) < 1500
+    assert caught.value.exit_code == 2
+    return text
+
+
+def refused(net, tmp_path) -> str:
+    model = net if isinstance(net, onnx.ModelProto) else net.model()
+    path = tmp_path / "net.onnx"
+    path.write_bytes(model.SerializeToString())
+    return refusal(path)
+
+
+# ---- files that are no models ---------------------------------------------------------------------
+
+@pytest.mark.parametrize("data, words", [
+    (b"", "is empty"), (b"version https://git-lfs.github.com/spec/v1\n", "git-LFS pointer"),
+    (b"<!DOCTYPE html><html></html>", "web page"), (b"PK\x03\x04" + b"x" * 99, "zip archive"),
+    (bytes(range(256)) * 4, "not an ONNX model"), (b"name,value\n1,2\n", "not an ONNX model"),
+    (onnx.ModelProto(ir_version=8).SerializeToString(), "no graph")],
+    ids=["empty", "lfs", "html", "zip", "random", "text", "no_graph"])
+def test_no_model(tmp_path, data, words):
+    path = tmp_path / "net.onnx"
+    path.write_bytes(data)
+    assert words in refusal(path)
+
+
+def test_no_file(tmp_path):
+    assert "no such file" in refusal(tmp_path / "nothing.onnx")
+    assert "is a folder" in refusal(tmp_path)
+    os.mkfifo(tmp_path / "pipe.onnx")
+    assert "not a regular file" in refusal(tmp_path / "pipe.onnx")
+    with pytest.raises(ImportRefused, match="cannot be read"):
+        import_onnx("bad\0name.onnx")
+
+
+def test_file_too_large(tmp_path):
+    with open(tmp_path / "net.onnx", "wb") as file:
+        file.truncate(300 << 20)
+    assert "300 MiB" in refusal(tmp_path / "net.onnx")
+
+
+def test_truncated_and_trailing(tmp_path):
+    data = build.torch_legacy().model().SerializeToString()
+    path = tmp_path / "net.onnx"
+    for cut in (1, 20, len(data) // 2, len(data) - 1):
+        path.write_bytes(data[:cut])
+        refusal(path)
+    path.write_bytes(data + b"\xfa\x7f\x04junk")           # an unknown field of four bytes
+    assert "unknown content" in refusal(path)
+
+
+@pytest.mark.parametrize("changes, words", [
+    ({"ir_version": 999}, "IR version 999"), ({"opset_import": [("", 999)]}, "opset 999"),
+    ({"opset_import": [("", 1)]}, "opset 1"), ({"opset_import": []}, "0 versions"),
+    ({"opset_import": [("", 17), ("ai.onnx", 18)]}, "2 versions")])
+def test_versions(tmp_path, changes, words):
+    model = build.bare().model()
+    for key, value in changes.items():
+        if key == "opset_import":
+            del model.opset_import[:]
+            model.opset_import.extend(helper.make_opsetid(*pair) for pair in value)
+        else:
+            setattr(model, key, value)
+    assert words in refused(model, tmp_path)
+
+
+# ---- nodes that are not supported -----------------------------------------------------------------
+
+@pytest.mark.parametrize("kind, attrs, words", [
+    ("LSTM", {"direction": "reverse"}, "direction 'reverse'"),
+    ("LSTM", {"direction": "sideways"}, "direction 'sideways'"),
+    ("LSTM", {"clip": 0.5}, "clip"), ("LSTM", {"input_forget": 1}, "input_forget"),
+    ("LSTM", {"activations": ["Sigmoid", "Tanh", "Relu"]}, "activations"),
+    ("LSTM", {"activations": ["Sigmoid", "Tanh"]}, "activations"),
+    ("RNN", {"activations": ["Affine"]}, "activations ..Affine"),
+    ("GRU", {"activations": ["HardSigmoid", "Tanh"]}, "HardSigmoid"),
+    ("GRU", {"linear_before_reset": 2}, "linear_before_reset must be 0 or 1, not 2"),
+    ("GRU", {"hidden_dim": 3}, "unknown attribute 'hidden_dim'"),
+    ("GRU", {"hidden_size": -1}, "hidden_size must be 1 to"),
+    ("GRU", {"hidden_size": 4}, "proj_size"), ("GRU", {"linear_before_reset": 1.0}, "integer"),
+    ("LSTM", {"layout": 2}, "layout")])
+def test_recurrent_attributes(tmp_path, kind, attrs, words):
+    net = build.bare(kind)
+    node = net.nodes[-1]
+    for name, value in attrs.items():
+        for old in [a for a in node.attribute if a.name == name]:
+            node.attribute.remove(old)
+        node.attribute.append(helper.make_attribute(name, value))
+    text = refused(net, tmp_path)
+    assert re.search(words, text) and f"node '{node.name}' ({kind})" in text
+
+
+def test_bidirectional(tmp_path):
+    net = build.bare("GRU")
+    net.nodes[-1].attribute.append(helper.make_attribute("direction", "bidirectional"))
+    assert "'bidirectional' is not supported" in refused(net, tmp_path)
+
+
+def test_peepholes_and_lengths(tmp_path):
+    net = build.bare()
+    net.nodes[-1].input.extend(["", "", "", net.weight(1, 9)])
+    assert "peepholes" in refused(net, tmp_path)
+    net = build.bare()
+    net.nodes[-1].input.append(net.const([3], np.int32))
+    assert "sequence_lens" in refused(net, tmp_path)
+
+
+def test_projection_fault(tmp_path):
+    """PyTorch's exporter cuts W and sets hidden_size to proj_size; initial_c keeps the true H."""
+    net = build.Net()
+    x = net.input("x", [4, 1, 2])
+    net.cell("LSTM", x, 2, 3, h=net.const(np.zeros((1, 1, 3)), np.float32),
+             c=net.const(np.zeros((1, 1, 5)), np.float32))
+    net.nodes[-1].output[:] = ["Y", "", ""]
+    net.output("Y")
+    assert "initial_c" in (text := refused(net, tmp_path)) and "proj_size" in text
+
+
+@pytest.mark.parametrize("index, shape", [(0, (1, 9, 4)), (0, (2, 12, 4)), (1, (1, 12, 4)),
+                                          (2, (1, 12)), (0, (1, 12, 5)), (0, (12, 4))])
+def test_weight_shapes(tmp_path, index, shape):
+    net = build.bare()
+    net.inits[index] = numpy_helper.from_array(np.zeros(shape, np.float32), net.inits[index].name)
+    text = refused(net, tmp_path)
+    assert "(LSTM)" in text and f"const_{index}" in text
+
+
+def test_all_unsupported_nodes_at_once(tmp_path):
+    net = build.torch_legacy()
+    y = net.op("Erf", net.nodes[-1].output[0], name="err")
+    y = net.op("LeakyRelu", y, name="leak")
+    net.op("Elu", y, name="twice")
+    net.nodes[-1].output[0] = "out"
+    net.outputs.clear()
+    net.output("out")
+    text = refused(net, tmp_path)
+    assert "3 unsupported nodes" in text
+    assert all(name in text for name in ("'err' (Erf)", "'leak' (LeakyRelu)", "'twice' (Elu)"))
+
+
+def test_loop_and_unrolled(tmp_path):
+    net = build.Net()
+    x = net.input("x", [1, 4])
+    body = helper.make_graph([], "body", [], [])
+    net.op("Loop", "", "", x, outputs=["y"], body=body)
+    net.output("y")
+    assert "became a loop" in refused(net, tmp_path)
+    net = build.Net(producer="pytorch")
+    x = net.input("x", [3, 1, 4])
+    h = net.const(np.zeros((1, 3)), np.float32)
+    w, r = net.weight(4, 3), net.weight(3, 3)
+    for k in range(3):
+        step = net.op("Gather", x, net.const(k, np.int64))
+        h = net.op("Tanh", net.op("Add", net.op("MatMul", step, w), net.op("MatMul", h, r)))
+    net.output(h)
+    assert "unrolled over its steps" in (text := refused(net, tmp_path)) and "dynamo=False" in text
+
+
+def test_foreign_domains_and_functions(tmp_path):
+    net = build.bare()
+    net.nodes[-1].domain = "com.example"
+    assert "domain 'com.example'" in refused(net, tmp_path)
+    model = build.bare().model()
+    model.functions.append(helper.make_function("", "LSTM", ["a"], ["b"], [
+        helper.make_node("Identity", ["a"], ["b"])], [helper.make_opsetid("", 17)]))
+    assert "local functions ('LSTM')" in refused(model, tmp_path)
+
+
+@pytest.mark.parametrize("case, words", [
+    ("mean", "pools over the steps"), ("residual", "two computed tensors"),
+    ("backwards", "backwards"), ("middle", "step 2 of 5 alone"), ("flat", "flattened sequence"),
+    ("mixed", "another order"), ("part", "3 of 5 steps")])
+def test_selections(tmp_path, case, words):
+    net = build.Net()
+    y = net.op("Squeeze", net.cell("GRU", net.input("x", [5, 1, 4]), 4, 3)[0], net.ints(1))
+    steps = {"backwards": [4, 3, 2, 1, 0], "part": [0, 1, 2]}.get(case)
+    if steps:
+        y = net.op("Gather", y, net.ints(*steps))
+    elif case == "mean":
+        y = net.op("ReduceMean", y, axes=[0], keepdims=0)
+    elif case == "residual":
+        y = net.op("Add", y, y)
+    elif case == "middle":
+        y = net.op("Gather", y, net.const(2, np.int64))
+    elif case == "flat":
+        y = net.op("Reshape", y, net.ints(1, -1))
+    else:
+        y = net.op("Reshape", net.op("Transpose", y, perm=[2, 0, 1]), net.ints(5, 1, 3))
+    net.op("MatMul", y, net.weight(15 if case == "flat" else 3, 2), outputs=["out"])
+    net.output("out")
+    assert words in refused(net, tmp_path)
+
+
+def test_wrong_axes_between_layers(tmp_path):
+    net = build.Net()
+    y = net.cell("RNN", net.input("x", [3, 1, 3]), 3, 3)[0]           # T = H hides it from shapes
+    y = net.op("Transpose", net.op("Squeeze", y, net.ints(1)), perm=[2, 1, 0])
+    net.cell("RNN", y, 3, 3)
+    net.output(net.nodes[-1].output[0])
+    assert "another order" in refused(net, tmp_path)
+
+
+def test_several_heads_and_branches(tmp_path):
+    net = build.torch_legacy()
+    net.op("Softmax", "logits", outputs=["p"])
+    net.output("p")
+    assert "'logits', 'p': are several results" in refused(net, tmp_path)
+    net = build.Net()
+    x = net.input("x", [4, 1, 2])
+    ends = [net.cell("GRU", x, 2, 3)[0] for _ in range(2)]
+    net.op("MatMul", net.op("Concat", *ends, axis=3), net.weight(6, 2), outputs=["out"])
+    net.output("out")
+    assert "mixture of several tensors" in refused(net, tmp_path)
+
+
+def test_batch_and_rank(tmp_path):
+    assert "runs 4 sequences at once" in refused(build.bare(dims=[5, 4, 4]), tmp_path)
+    assert "three axes" in refused(build.bare(dims=[5, 4]), tmp_path)
+    assert "takes 4 inputs, but 3" in refused(build.bare(dims=[5, 1, 3]), tmp_path)
+
+
+# ---- tensors and graphs that are damaged ------------------------------------------------------------
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+def test_weights_that_are_no_numbers(tmp_path, value):
+    net = build.bare()
+    weights = numpy_helper.to_array(net.inits[1]).copy()
+    weights[0, 7, 2] = value
+    net.inits[1] = numpy_helper.from_array(weights, "recurrent")
+    net.nodes[-1].input[2] = "recurrent"
+    text = refused(net, tmp_path)
+    assert "weight 'recurrent'" in text and "[0, 7, 2]" in text and str(value) in text
+
+
+def _tensor(net, **changes):
+    """The first weight's proto, with fields replaced."""
+    tensor = net.inits[0]
+    for key, value in changes.items():
+        if key == "dims":
+            del tensor.dims[:]
+            tensor.dims.extend(value)
+        elif key == "floats":
+            tensor.float_data.extend(value)
+        else:
+            setattr(tensor, key, value)
+    return net
+
+
+@pytest.mark.parametrize("changes, words", [
+    ({"raw_data": b"\0" * 8}, "8 bytes, not 192"), ({"dims": [1 << 30, 1 << 10]}, "elements"),
+    ({"dims": [1 << 40, 1 << 40]}, "elements"), ({"dims": [1, -12, -4]}, "dimensions"),
+    ({"dims": [1] * 9}, "dimensions"), ({"floats": [1.0]}, "twice"),
+    ({"data_type": TensorProto.STRING}, "type STRING"), ({"data_type": 99}, "type 99"),
+    ({"data_type": TensorProto.BFLOAT16}, "type BFLOAT16"),
+    ({"data_type": TensorProto.INT32}, "must be floats"),
+    ({"dims": [1, 0, 4], "raw_data": b""}, "zero")])
+def test_tensors(tmp_path, changes, words):
+    text = refused(_tensor(build.bare(), **changes), tmp_path)
+    assert words in text and "const_0" in text
+
+
+def test_graph_faults(tmp_path):
+    net = build.bare()
+    net.inits.append(net.inits[0])
+    assert "initialiser 'const_0': is there twice" in refused(net, tmp_path)
+    net = build.bare()
+    net.output("Y")
+    assert "graph output 'Y': is there twice" in refused(net, tmp_path)
+    net = build.bare()
+    net.nodes[-1].input[0] = "nowhere"
+    assert "'nowhere'" in (text := refused(net, tmp_path)) and "nothing makes it" in text
+    net = build.bare()
+    net.op("Identity", "Y", outputs=["Y"])
+    assert "tensor 'Y': is there twice" in refused(net, tmp_path)
+    net = build.Net()
+    net.op("Identity", "b", outputs=["a"])
+    net.op("Identity", "a", outputs=["b"])
+    net.output("a")
+    assert "cycle" in refused(net, tmp_path)
+    net = build.bare(dims=[0, 1, 4])
+    assert "dimension 0" in refused(net, tmp_path)
+    net = build.bare()
+    net.nodes[-1].input[1] = net.input("w", [1, 12, 4])
+    assert "W must be a constant" in refused(net, tmp_path)
+    net = build.bare()
+    net.nodes[-1].attribute.append(net.nodes[-1].attribute[0])
+    assert "hidden_size" in refused(net, tmp_path)
+
+
+def test_a_long_chain_needs_no_recursion(tmp_path):
+    net, y = build.bare(), "Y"
+    for _ in range(3000):
+        y = net.op("Identity", y)
+    net.outputs.clear()
+    net.output(y)
+    assert len(import_onnx(net.save(tmp_path / "net.onnx")).layers) == 1
+    for _ in range(3000):
+        y = net.op("Identity", y)
+    net.outputs.clear()
+    net.output(y)
+    assert "6001 nodes in use" in refused(net, tmp_path)
+
+
+@pytest.mark.parametrize("kind", ["Expand", "ConstantOfShape", "Tile", "Range"])
+def test_bombs_are_not_evaluated(tmp_path, kind):
+    net = build.Net()
+    x = net.input("x", [4, 1, 2])
+    big = net.ints(1 << 31, 1 << 31, 2)
+    if kind == "Range":
+        h = net.op("Range", *(net.const(v, np.float32) for v in (0.0, 1e12, 1.0)))
+    elif kind == "ConstantOfShape":
+        h = net.op(kind, big)
+    else:
+        h = net.op(kind, net.const(np.zeros((1, 1, 1)), np.float32), big)
+    net.cell("GRU", x, 2, 3, h=h)
+    net.output(net.nodes[-1].output[0])
+    text = refused(net, tmp_path)
+    assert f"({kind})" in text and "elements" in text
+
+
+@pytest.mark.parametrize("name", ["line\nbreak", "x" * 300, "\x1b[31mred"])
+def test_names_of_inputs(tmp_path, name):
+    net = build.bare()
+    net.inputs[0].name = net.nodes[-1].input[0] = name
+    assert "no usable name" in (text := refused(net, tmp_path)) and "\x1b" not in text
+
+
+def test_states_that_do_not_fit(tmp_path):
+    def net_with(wire):
+        net = build.Net()
+        x, s = net.input("x", [4, 1, 2]), net.input("s", [2, 1, 3])
+        net.cell("LSTM", x, 2, 3, **wire(net, s))
+        net.output(net.nodes[-1].output[0])
+        return net
+
+    def row(net, s, k):
+        return net.op("Slice", s, net.ints(k), net.ints(k + 1), net.ints(0))
+
+    assert "only partly used" in refused(net_with(lambda n, s: {"h": row(n, s, 0)}), tmp_path)
+    assert "several layers or cells" in refused(
+        net_with(lambda n, s: {"h": row(n, s, 0), "c": row(n, s, 1)}), tmp_path)
+    assert "computed from the data" in refused(
+        net_with(lambda n, s: {"h": n.op("Add", row(n, s, 0), n.weight(3))}), tmp_path)
+    assert "has the shape (2, 1, 3)" in refused(net_with(lambda n, s: {"h": s}), tmp_path)
+
+
+# ---- external data ----------------------------------------------------------------------------------
+
+def external(tmp_path, **entries):
+    """A file whose first weight lies outside; ``entries`` replace the honest ones."""
+    net = build.bare()
+    tensor = net.inits[0]
+    data = tensor.raw_data
+    (tmp_path / "w.bin").write_bytes(data)
+    tensor.ClearField("raw_data")
+    tensor.data_location = TensorProto.EXTERNAL
+    honest = {"location": "w.bin", "offset": "0", "length": str(len(data))}
+    for key, value in (honest | entries).items():
+        tensor.external_data.add(key=key, value=value)
+    path = tmp_path / "net.onnx"
+    path.write_bytes(net.model().SerializeToString())
+    return path
+
+
+def test_external_data_honest(tmp_path):
+    assert import_onnx(external(tmp_path)).layers[0].units == 3
+
+
+@pytest.mark.parametrize("entries, words", [
+    ({"location": "../w.bin"}, "own folder"), ({"location": "/etc/passwd"}, "own folder"),
+    ({"location": "a/../w.bin"}, "own folder"), ({"location": ".."}, "own folder"),
+    ({"location": ""}, "own folder"), ({"location": "gone.bin"}, "beside the model"),
+    ({"length": "1099511627776"}, "1099511627776 bytes"), ({"offset": "-4"}, "whole numbers"),
+    ({"offset": "4"}, "cut short"), ({"offset": "x"}, "whole numbers"),
+    ({"length": "9" * 99}, "whole numbers"), ({"__class__": "x"}, "__class__")])
+def test_external_data_faults(tmp_path, entries, words):
+    text = refusal(external(tmp_path, **entries))
+    assert words in text and "const_0" in text
+
+
+def test_external_data_links_and_devices(tmp_path):
+    path, side = external(tmp_path), tmp_path / "w.bin"
+    side.rename(tmp_path / "real.bin")
+    side.symlink_to("real.bin")
+    assert "link or a device" in refusal(path)
+    side.unlink()
+    os.link(tmp_path / "real.bin", side)
+    assert "link or a device" in refusal(path)
+    side.unlink()
+    os.mkfifo(side)
+    assert "link or a device" in refusal(path)
+
+
+# ---- anything at all ---------------------------------------------------------------------------------
+
+@pytest.mark.parametrize("seed", range(4))
+def test_damaged_bytes_never_escape(tmp_path, seed):
+    """Flipped, removed and repeated bytes: a network or one line, nothing else."""
+    rng, path = random.Random(seed), tmp_path / "net.onnx"
+    whole = [net.model().SerializeToString() for net in (
+        build.torch_legacy(layers=1), build.keras(layers=1), build.char_model(layers=1))]
+    refusals = 0
+    for _ in range(60):
+        data = bytearray(rng.choice(whole))
+        for _ in range(rng.choice((1, 1, 3, 10))):
+            k = rng.randrange(len(data))
+            action = rng.randrange(3)
+            if action == 0:
+                data[k] ^= 1 << rng.randrange(8)
+            elif action == 1:
+                del data[k:k + rng.randrange(1, 9)]
+            else:
+                data[k:k] = data[k:k + rng.randrange(1, 9)]
+        path.write_bytes(bytes(data))
+        try:
+            import_onnx(path)
+        except GatewrightError as error:
+            refusals += 1
+            assert "\n" not in str(error)
+    assert refusals > 10
