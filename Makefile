@@ -1,0 +1,74 @@
+# Set-up and checks. Needs git, Python 3.11 or newer with its venv module, gcc, g++, make and perl;
+# everything else comes as Python packages, in the versions and with the hashes of requirements.lock.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+.PHONY: help demo test test-long lint lock clean distclean
+
+PYTHON ?= python3
+VENV ?= .venv
+JOBS ?= 2
+BIN := $(VENV)/bin
+
+help:  ## what there is
+	@echo "make TARGET, first run: several minutes for downloads and first starts"
+	@perl -ne 'printf "  %-10s %s\n", $$1, $$2 if /^([a-z-]+):.*?## (.*)/' $(firstword $(MAKEFILE_LIST))
+	@echo "variables: PYTHON=$(PYTHON) VENV=$(VENV) JOBS=$(JOBS) (test workers)"
+
+demo: $(VENV)/.warm  ## the bundled LSTM from ONNX file to a placed and routed, verified core
+	@$(BIN)/gatewright demo
+
+test: $(VENV)/.warm  ## the tests, without the long ones
+	@$(BIN)/python -m pytest -n $(JOBS) --dist loadfile
+
+test-long: $(VENV)/.warm  ## the long tests too
+	@$(BIN)/python -m pytest -n $(JOBS) --dist loadfile -m "slow or not slow"
+
+lint: $(VENV)/.installed  ## ruff, as configured in pyproject.toml
+	@$(BIN)/ruff check .
+
+# The lock covers every extra but training (torch is for one script, and huge) and every Python from
+# 3.11 on; it names no server, so that any mirror will do.
+lock: $(VENV)/.installed  ## choose newer versions: rewrites requirements.lock
+	@$(PYTHON) -m venv $(VENV)/lock && $(VENV)/lock/bin/python -m pip install --quiet uv
+	@{ echo "# Exact versions, with hashes; made by \`make lock\`."; \
+	   $(VENV)/lock/bin/uv pip compile pyproject.toml --quiet --upgrade \
+	     --extra all --group dev --group build --universal --python-version 3.11 \
+	     --fork-strategy fewest --generate-hashes --no-header --no-annotate; } > requirements.new
+	@mv requirements.new requirements.lock
+
+clean:  ## remove what tests and builds left
+	@rm -rf build dist .pytest_cache .ruff_cache .hypothesis
+	@find . -name __pycache__ -not -path "./$(VENV)/*" -prune -exec rm -rf {} +
+
+distclean: clean  ## remove the virtual environment too
+	@rm -rf $(VENV)
+
+$(VENV)/.python:
+	@command -v $(PYTHON) > /dev/null || { \
+	  echo "$(PYTHON) is missing: install Python 3.11 or newer, or name one: make PYTHON=python3.12"; \
+	  exit 2; } >&2
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+	  echo "$(PYTHON) is $$($(PYTHON) -V), 3.11 or newer is needed: make PYTHON=python3.12"; \
+	  exit 2; } >&2
+	@$(PYTHON) -c 'import ensurepip, venv' 2> /dev/null || { \
+	  echo "$(PYTHON) cannot make virtual environments: apt install python3-venv"; exit 2; } >&2
+	@echo "Making $(VENV) with $$($(PYTHON) -V)"
+	@$(PYTHON) -m venv --clear $(VENV)
+	@touch $@
+
+# Without --no-deps pip would look the extras up again; the build back end is in the lock as well,
+# so the only packages that ever come are those of the lock.
+$(VENV)/.installed: $(VENV)/.python requirements.lock pyproject.toml
+	@echo "Installing the packages of requirements.lock (700 MB on disk)"
+	@$(BIN)/python -m pip install --disable-pip-version-check --require-hashes \
+	  -r requirements.lock | perl -ne '$$| = 1; print "  $$1\n" if /^ *Downloading (\S+ \(.*\))/; \
+	  print if /^Installing|^ERROR/'
+	@$(BIN)/python -m pip install --disable-pip-version-check --quiet --no-deps \
+	  --no-build-isolation --editable .
+	@touch $@
+
+$(VENV)/.warm: $(VENV)/.installed
+	@$(BIN)/gatewright doctor --warm
+	@touch $@
