@@ -61,7 +61,7 @@ def _signed(values: np.ndarray, width: int) -> np.ndarray:
 async def _feed(dut, chunks: list) -> None:
     """Hand the input over; the next chunk waits at the port before the last one is used up."""
     for data, count in chunks:
-        dut.src_data.value = data
+        dut.chunk.data.value = data
         dut.src_count.value = count
         dut.src_go.value = 1 - int(dut.src_taken.value)
         await ValueChange(dut.src_taken)
@@ -72,8 +72,8 @@ def _read_log(dut, log: str) -> np.ndarray:
     count = int(getattr(dut, f"{log}_count").value)
     if not count:
         return np.zeros(0, np.uint64)
-    data = getattr(dut, f"{log}_data").value.to_unsigned()
-    return np.frombuffer(data.to_bytes(8 * LOGS[log], "little"), "<u8")[LOGS[log] - count:]
+    data = getattr(dut, f"log_{log}").data.value.to_unsigned()
+    return np.frombuffer(data.to_bytes(8 * LOGS[log], "little"), "<u8")[:count]
 
 
 async def _reset(dut) -> None:

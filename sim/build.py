@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from importlib import metadata, util
 from pathlib import Path
 
-from .harness import TOP
+from .harness import BUFFERS, TOP
 
 __all__ = ["Simulator", "ToolMissing", "build", "environment", "find_simulator"]
 
@@ -137,15 +137,20 @@ def _fst_possible() -> bool:
                               text=True).returncode == 0
 
 
-def _runtime_cache(key: str) -> Path:
-    base = os.environ.get("XDG_CACHE_HOME") or str(Path.home() / ".cache")
-    return Path(base) / "gatewright" / f"verilated-{key}"
+def _runtime_cache(key: str, folder: Path) -> Path:
+    """Where objects of the Verilated runtime are kept between builds of any design."""
+    base = os.environ.get("XDG_CACHE_HOME")
+    try:
+        base = Path(base) if base else Path.home() / ".cache"
+    except RuntimeError:  # no home folder
+        base = folder
+    return base / "gatewright" / f"verilated-{key}"
 
 
 def _runner(runtime: Path):
     """cocotb's Verilator runner, with two changes to its commands.
 
-    Only the harness's ports are public, not every signal (several times faster to build and to
+    Only what the bench uses is public, not every signal (several times faster to build and to
     run), and objects of the Verilated runtime that an earlier build left in ``runtime`` are reused.
     """
     from cocotb_tools.runner import Verilator
@@ -182,7 +187,7 @@ def _keep_runtime(folder: Path, runtime: Path) -> None:
         return  # only a cache: a read-only home, or the other process was first
 
 
-def build(*, core: Path, harness: str, ports: tuple, folder: Path, simulator: Simulator,
+def build(*, core: Path, harness: str, public: tuple, folder: Path, simulator: Simulator,
           waves: bool = False) -> tuple:
     """Build the simulation, unless ``folder`` holds it already.
 
@@ -192,8 +197,8 @@ def build(*, core: Path, harness: str, ports: tuple, folder: Path, simulator: Si
         Verilog of the core.
     harness : str
         Verilog text around it.
-    ports : tuple of str
-        Its ports, the only signals that cocotb can reach.
+    public : tuple of (module, signal)
+        The only signals that cocotb can reach.
     folder : Path
         Parent of the build folders, one per design and set of flags.
     simulator : Simulator
@@ -207,6 +212,11 @@ def build(*, core: Path, harness: str, ports: tuple, folder: Path, simulator: Si
         Of the program.
     wave_file : str or None
         Name of the file that a run with waves writes.
+
+    Raises
+    ------
+    RuntimeError
+        The Verilog was refused, or its compilation failed.
     """
     folder = Path(folder).resolve()
     fst = waves and _fst_possible()
@@ -214,15 +224,16 @@ def build(*, core: Path, harness: str, ports: tuple, folder: Path, simulator: Si
     if fst:
         args += ["--trace-fst", "-CFLAGS", "-DVM_TRACE=1"]
     wave_file = ("dump.fst" if fst else "dump.vcd") if waves else None
-    control = "`verilator_config\n" + "".join(
-        f'public_flat_rw -module "{TOP}" -var "{port}"\n' for port in ports)
+    control = '`verilator_config\ntracing_off -file "*buffers.v"\n' + "".join(
+        f'public_flat_rw -module "{module}" -var "{signal}"\n' for module, signal in public)
     compiler = subprocess.run(["c++", "--version"], capture_output=True, text=True,
                               check=True).stdout
     tools = [str(simulator), str(simulator.root), compiler, metadata.version("cocotb"),
-             str(wave_file), *args]
+             str(wave_file), *args,
+             *(os.environ.get(name, "") for name in ("CXXFLAGS", "CPPFLAGS", "LDFLAGS"))]
     digest = hashlib.sha256("\0".join(tools).encode())
-    runtime = _runtime_cache(digest.hexdigest()[:16])
-    digest.update("\0".join((harness, control)).encode() + core.read_bytes())
+    runtime = _runtime_cache(digest.hexdigest()[:16], folder)
+    digest.update("\0".join((harness, BUFFERS, control)).encode() + core.read_bytes())
     target = folder / f"sim-{digest.hexdigest()[:16]}"
     runner = _runner(runtime)
     if (target / TOP).is_file():
@@ -236,12 +247,13 @@ def build(*, core: Path, harness: str, ports: tuple, folder: Path, simulator: Si
     try:
         (place / "core.v").write_bytes(core.read_bytes())
         (place / "harness.v").write_text(harness)
+        (place / "buffers.v").write_text(BUFFERS)
         (place / "ports.vlt").write_text(control)
         log = place / "build.log"
         try:
             with environment(simulator.environment()):
                 runner.build(
-                    sources=[place / n for n in ("ports.vlt", "harness.v", "core.v")],
+                    sources=[place / n for n in ("ports.vlt", "harness.v", "buffers.v", "core.v")],
                     hdl_toplevel=TOP, build_dir=place, build_args=args, waves=waves,
                     timescale=("1ns", "1ps"), always=True, log_file=log)
         except (RuntimeError, SystemExit) as error:

@@ -155,27 +155,27 @@ class Checker:
 
     def _trace_difference(self, item: _Signal, row: int, neuron: int) -> None:
         place = self._row_place(item, row)
-        near = range(max(neuron - NEIGHBOURS, 0),
-                     min(neuron + NEIGHBOURS + 1, item.entry["units"]))
-        around = [{"signal": item.entry["signal"], "step": place["step"], "neuron": n,
-                   "expected": int(item.expected[row, n]), "actual": int(item.actual[row, n])}
-                  for n in near if n != neuron]
-        if row and item.sequence[row - 1] == item.sequence[row]:
-            around.append({"signal": item.entry["signal"], "step": place["step"] - 1,
-                           "neuron": neuron, "expected": int(item.expected[row - 1, neuron]),
-                           "actual": int(item.actual[row - 1, neuron])})
-        for other in self.signals:
-            if (other is not item and other.entry["layer"] == item.entry["layer"]
-                    and row < other.done):
-                around.append({"signal": other.entry["signal"], "step": place["step"],
-                               "neuron": neuron, "expected": int(other.expected[row, neuron]),
-                               "actual": int(other.actual[row, neuron])})
         expected, actual = int(item.expected[row, neuron]), int(item.actual[row, neuron])
         self._add((place["sequence"], place["step"], item.entry["layer"],
                    RANK[item.entry["signal"]]), kind="value", **place, **self._name(item),
-                  neuron=neuron, expected=expected, actual=actual, around=around, message=(
+                  neuron=neuron, expected=expected, actual=actual,
+                  around=lambda: self._around(item, row, neuron), message=(
             f"sequence {place['sequence']}, step {place['step']}, neuron {neuron}: "
             f"{self._where(item)} is {actual}, expected {expected}"))
+
+    def _around(self, item: _Signal, row: int, neuron: int) -> list:
+        """Neighbours, the step before, and the other signal of the neuron, as far as known."""
+        def entry(of, r, n):
+            return {"signal": of.entry["signal"], "step": int(of.step[r]), "neuron": n,
+                    "expected": int(of.expected[r, n]), "actual": int(of.actual[r, n])}
+
+        around = [entry(item, row, n) for n in range(neuron - NEIGHBOURS, neuron + NEIGHBOURS + 1)
+                  if n != neuron and 0 <= n < item.entry["units"]]
+        if row and item.sequence[row - 1] == item.sequence[row]:
+            around.append(entry(item, row - 1, neuron))
+        return around + [entry(other, row, neuron) for other in self.signals
+                         if other.entry["layer"] == item.entry["layer"] and other is not item
+                         and row < other.done]
 
     def _missing(self, item: _Signal, neurons: np.ndarray) -> None:
         row, units = item.done, item.entry["units"]
@@ -187,7 +187,8 @@ class Checker:
         if twice:
             text += f", neuron {twice[0]} was written twice before it"
         self._add((place["sequence"], place["step"], item.entry["layer"],
-                   RANK[item.entry["signal"]]), kind="missing_record", **place, **self._name(item), neuron=lost[0],
+                   RANK[item.entry["signal"]]), kind="missing_record", **place,
+                  **self._name(item), neuron=lost[0],
                   message=f"sequence {place['sequence']}, step {place['step']}: "
                           f"{self._where(item)} has {text}")
 
@@ -210,21 +211,18 @@ class Checker:
                   for d in range(-NEIGHBOURS, NEIGHBOURS + 1)
                   if d and 0 <= at + d < len(data)
                   and 0 <= k + d < len(self.stimulus.sequences[sequence].outputs)]
-        self._add((sequence, steps if place["step"] is None else place["step"], 1 << 30, k),
-                  kind=kind, **place, signal="output", expected=expected, actual=actual,
-                  around=around, message=(
+        step = steps if place["step"] is None else place["step"]
+        self._add((sequence, step, 1 << 30, k), kind=kind, **place, signal="output",
+                  expected=expected, actual=actual, around=around, message=(
             f"{text} {'has tlast' if flag else 'is'} {actual}, expected {expected}"))
 
     # ---- results ----------------------------------------------------------------------------
     def first(self) -> dict | None:
         """The first difference found so far; None if everything equal."""
-        return min(self._found, key=lambda found: found[0], default=((), None))[1]
-
-    @property
-    def complete(self) -> bool:
-        """Whether every expected value has arrived."""
-        return (self.outputs >= len(self._words)
-                and all(item.done >= len(item.expected) for item in self.signals))
+        found = min(self._found, key=lambda entry: entry[0], default=((), None))[1]
+        if found and callable(found.get("around")):  # late: more of the step is known by now
+            found["around"] = found["around"]()
+        return found
 
     def finish(self, quiet_cycles: int) -> dict | None:
         """First difference after the core fell silent: what is still missing is one, too."""

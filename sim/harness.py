@@ -10,7 +10,7 @@ from operator import or_
 from amaranth import *
 from amaranth.back import verilog
 
-__all__ = ["CHUNK", "LOGS", "RECORD", "TOP", "VIOLATIONS", "Harness", "emit_harness",
+__all__ = ["BUFFERS", "CHUNK", "LOGS", "RECORD", "TOP", "VIOLATIONS", "Harness", "emit_harness",
            "port_widths", "slot_width"]
 
 TOP = "gatewright_harness"
@@ -25,18 +25,18 @@ VIOLATIONS = (
 )
 
 _PORTS = {  # direction and, where fixed, width of each port that a core must have
-    "clk": ("input", 1), "rst": ("input", 1),
-    "s_axis_tdata": ("input", None), "s_axis_tvalid": ("input", 1),
-    "s_axis_tready": ("output", 1), "s_axis_tlast": ("input", 1),
-    "m_axis_tdata": ("output", None), "m_axis_tvalid": ("output", 1),
-    "m_axis_tready": ("input", 1), "m_axis_tlast": ("output", 1),
-    "trace_step": ("output", 1),
-    "trace_h_valid": ("output", 1), "trace_h_index": ("output", None),
-    "trace_h_data": ("output", None),
-    "trace_c_valid": ("output", 1), "trace_c_index": ("output", None),
-    "trace_c_data": ("output", None),
-    "status_errors": ("output", None), "status_saturations": ("output", None),
-    "idle": ("output", 1),
+    "clk": ("in", 1), "rst": ("in", 1),
+    "s_axis_tdata": ("in", None), "s_axis_tvalid": ("in", 1),
+    "s_axis_tready": ("out", 1), "s_axis_tlast": ("in", 1),
+    "m_axis_tdata": ("out", None), "m_axis_tvalid": ("out", 1),
+    "m_axis_tready": ("in", 1), "m_axis_tlast": ("out", 1),
+    "trace_step": ("out", 1),
+    "trace_h_valid": ("out", 1), "trace_h_index": ("out", None),
+    "trace_h_data": ("out", None),
+    "trace_c_valid": ("out", 1), "trace_c_index": ("out", None),
+    "trace_c_data": ("out", None),
+    "status_errors": ("out", None), "status_saturations": ("out", None),
+    "idle": ("out", 1),
 }
 
 
@@ -68,28 +68,36 @@ def slot_width(widths: dict) -> int:
     return 32 if widths["s_axis_tdata"] < 32 else 64
 
 
-class _Log(Elaboratable):
-    """Shift register of records, the newest on top; ``clear`` forgets the ones before."""
+# The two wide buffers are Verilog, not Amaranth, which writes a register as "next = now, then
+# change next": for a register of 8192 bits that copy a cycle made the simulation 5 times slower.
+BUFFERS = """
+// Records in order, the oldest lowest. `clear` restarts from the bottom, this cycle's record first.
+module gatewright_log #(parameter DEPTH = 128, parameter RECORD = 64) (
+    input clk, input rst, input valid, input clear, input [RECORD-1:0] record,
+    output reg [15:0] count, output reg [31:0] total, output reg overflow);
+  reg [DEPTH*RECORD-1:0] data;
+  wire [15:0] at = clear ? 16'd0 : count;
+  always @(posedge clk) begin
+    count <= rst ? 16'd0 : at + {15'd0, valid & (at != DEPTH)};
+    if (valid & (at != DEPTH)) data[at*RECORD +: RECORD] <= record;
+    if (rst) total <= 0; else if (valid) total <= total + 1;
+    if (rst) overflow <= 0; else if (valid & (at == DEPTH)) overflow <= 1;
+  end
+endmodule
 
-    def __init__(self, depth: int):
-        self.depth = depth
-        self.valid = Signal()
-        self.record = Signal(RECORD)
-        self.clear = Signal()
-        self.data = Signal(depth * RECORD)
-        self.count = Signal(range(depth + 1))
-        self.total = Signal(32)
-        self.overflow = Signal()
-
-    def elaborate(self, platform):
-        m = Module()
-        m.d.sync += self.count.eq(Mux(self.clear, 0, self.count) + self.valid)
-        with m.If(self.valid):
-            m.d.sync += [self.data.eq(Cat(self.data[RECORD:], self.record)),
-                         self.total.eq(self.total + 1)]
-            with m.If((self.count == self.depth) & ~self.clear):
-                m.d.sync += self.overflow.eq(1)
-        return m
+// The words of one hand-over; `load` takes it from `data`, which Python writes, `next` steps on.
+module gatewright_chunk #(parameter CHUNK = 64, parameter SLOT = 32) (
+    input clk, input rst, input load, input next, output [SLOT-1:0] word);
+  reg [CHUNK*SLOT-1:0] data;
+  reg [CHUNK*SLOT-1:0] words;
+  reg [15:0] at;
+  assign word = words[at*SLOT +: SLOT];
+  always @(posedge clk) begin
+    if (load) words <= data;
+    if (load | rst) at <= 0; else if (next) at <= at + 1;
+  end
+endmodule
+"""
 
 
 class _Pauses(Elaboratable):
@@ -141,17 +149,17 @@ class Harness(Elaboratable):
     widths : dict
         From ``port_widths``.
 
-    The members of ``ports`` are what the bench reads and writes. ``src_go`` and ``src_taken``
-    differ while a hand-over waits; ``drain`` toggles when the logs must be read, within the same
-    time step; the cycle after, they start empty. ``quiet`` tells that nothing happened for
-    ``quiet_limit`` cycles.
+    The bench reads and writes ``ports`` and the ``data`` of the buffers. While a hand-over waits,
+    ``src_go`` and ``src_taken`` differ. ``drain`` toggles when the logs must be read, within the
+    same time step; from the next cycle on they start empty. ``quiet`` tells that nothing happened
+    for ``quiet_limit`` cycles.
     """
 
     def __init__(self, *, name: str, widths: dict):
         self.name, self.widths = name, widths
         self.slot = slot_width(widths)
         shapes = {
-            "src_data": CHUNK * self.slot, "src_count": range(CHUNK + 1), "src_go": 1,
+            "src_count": range(CHUNK + 1), "src_go": 1,
             "src_taken": 1, "drain": 1, "drain_number": 32, "quiet": 1, "quiet_limit": 32,
             "cycle": 40, "first_in": 40, "last_out": 40, "in_total": 32,
             "violations": len(VIOLATIONS), "status_errors": widths["status_errors"],
@@ -160,15 +168,12 @@ class Harness(Elaboratable):
             setattr(self, port, Signal(shape, name=port,
                                        reset_less=port in ("src_taken", "drain")))
         self.pauses = _Pauses()
-        self.logs = {log: _Log(depth) for log, depth in LOGS.items()}
+        self.counts = {log: Signal(16, name=f"{log}_count") for log in LOGS}
+        self.totals = {log: Signal(32, name=f"{log}_total") for log in LOGS}
         self.ports = {port: getattr(self, port) for port in shapes}
         self.ports |= {signal.name: signal for signal in (
             self.pauses.seed, self.pauses.long_density, self.pauses.long_mask,
-            *self.pauses.density)}
-        for log, parts in self.logs.items():
-            for part in ("data", "count", "total"):
-                port = Signal.like(getattr(parts, part), name=f"{log}_{part}")
-                self.ports[port.name] = port
+            *self.pauses.density, *self.counts.values(), *self.totals.values())}
 
     def elaborate(self, platform):
         m = Module()
@@ -191,15 +196,16 @@ class Harness(Elaboratable):
         for signal in "hc":
             events[signal] = tuple(core[f"trace_{signal}_{part}"]
                                    for part in ("valid", "data", "index"))
-        fresh, full = Signal(), Signal()
-        for log, (valid, low, high) in events.items():
-            parts = m.submodules[f"log_{log}"] = self.logs[log]
-            m.d.comb += [parts.valid.eq(valid), parts.clear.eq(fresh),
-                         parts.record.eq(Value.cast(low) | (Value.cast(high) << 48)),
-                         *(self.ports[f"{log}_{part}"].eq(getattr(parts, part))
-                           for part in ("data", "count", "total"))]
-        m.d.comb += full.eq(reduce(or_, (log.count >= log.depth - 1
-                                         for log in self.logs.values())))
+        fresh, full, overflow = Signal(), Signal(), Signal(len(LOGS))
+        for number, (log, depth) in enumerate(LOGS.items()):
+            valid, low, high = events[log]
+            m.submodules[f"log_{log}"] = Instance(
+                "gatewright_log", p_DEPTH=depth, p_RECORD=RECORD, i_clk=ClockSignal(),
+                i_rst=ResetSignal(), i_valid=valid, i_clear=fresh,
+                i_record=(Value.cast(low) | (Value.cast(high) << 48))[:RECORD],
+                o_count=self.counts[log], o_total=self.totals[log], o_overflow=overflow[number])
+        m.d.comb += full.eq(reduce(or_, (self.counts[log] >= depth - 1
+                                         for log, depth in LOGS.items())))
 
         still = Signal(32)  # cycles since the last event of any kind
         hit = Signal()
@@ -218,22 +224,25 @@ class Harness(Elaboratable):
                 m.d.sync += self.first_in.eq(self.cycle)
         with m.If(emitted):
             m.d.sync += self.last_out.eq(self.cycle)
-        self._protocol(m, core, emitted)
+        self._protocol(m, core, overflow)
         return m
 
     def _source(self, m, core, accepted):
-        """Shift a hand-over out word by word; take the next one with no cycle between."""
-        words, left = Signal(CHUNK * self.slot), Signal(range(CHUNK + 1))
+        """Send a hand-over word by word; take the next one with no cycle between."""
+        word, left, load = Signal(self.slot), Signal(range(CHUNK + 1)), Signal()
+        m.submodules.chunk = Instance(
+            "gatewright_chunk", p_CHUNK=CHUNK, p_SLOT=self.slot, i_clk=ClockSignal(),
+            i_rst=ResetSignal(), i_load=load, i_next=accepted, o_word=word)
         m.d.comb += [core["s_axis_tvalid"].eq((left != 0) & ~self.pauses.hold[0]),
-                     core["s_axis_tdata"].eq(words),
-                     core["s_axis_tlast"].eq(words[self.slot - 1])]
-        with m.If((self.src_go != self.src_taken) & (left == accepted) & ~ResetSignal()):
-            m.d.sync += [words.eq(self.src_data), left.eq(self.src_count),
-                         self.src_taken.eq(self.src_go)]
+                     core["s_axis_tdata"].eq(word), core["s_axis_tlast"].eq(word[-1]),
+                     load.eq((self.src_go != self.src_taken) & (left == accepted)
+                             & ~ResetSignal())]
+        with m.If(load):
+            m.d.sync += [left.eq(self.src_count), self.src_taken.eq(self.src_go)]
         with m.Elif(accepted):
-            m.d.sync += [words.eq(words >> self.slot), left.eq(left - 1)]
+            m.d.sync += left.eq(left - 1)
 
-    def _protocol(self, m, core, emitted):
+    def _protocol(self, m, core, overflow):
         """A word that was offered and not accepted must be offered again, unchanged."""
         offered, data_q, last_q = Signal(), Signal.like(core["m_axis_tdata"]), Signal()
         m.d.sync += [offered.eq(core["m_axis_tvalid"] & ~core["m_axis_tready"]),
@@ -241,13 +250,20 @@ class Harness(Elaboratable):
         found = Cat(offered & ~core["m_axis_tvalid"],
                     offered & core["m_axis_tvalid"] & (core["m_axis_tdata"] != data_q),
                     offered & core["m_axis_tvalid"] & (core["m_axis_tlast"] != last_q),
-                    reduce(or_, (log.overflow for log in self.logs.values())))
+                    overflow.any())
         m.d.sync += self.violations.eq(self.violations | found)
 
 
 def emit_harness(*, name: str, widths: dict) -> tuple:
-    """Verilog text of the harness around core ``name``, and the names of its ports."""
+    """Verilog around core ``name``, without ``BUFFERS``, and what cocotb must reach.
+
+    Returns
+    -------
+    text : str
+    public : tuple of (module, signal)
+    """
     harness = Harness(name=name, widths=widths)
     text = verilog.convert(harness, name=TOP, ports=list(harness.ports.values()),
                            emit_src=False, strip_internal_attrs=True)
-    return text, ("clk", "rst", *harness.ports)
+    return text, (*((TOP, port) for port in ("clk", "rst", *harness.ports)),
+                            ("gatewright_log", "data"), ("gatewright_chunk", "data"))

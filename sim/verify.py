@@ -54,6 +54,8 @@ class VerifyResult:
         The wave file.
     passes : tuple of str
         Passes that ran.
+    build_warnings : int
+        Warnings of Verilator; ``build.log`` beside the simulation's program has them.
     """
 
     sequences: int
@@ -72,6 +74,7 @@ class VerifyResult:
     first_difference: dict | None
     waves: str | None
     passes: tuple
+    build_warnings: int
 
     @property
     def passed(self) -> bool:
@@ -94,7 +97,7 @@ def _run(runner, folder: Path, run: Path, *, seed: int, waves: bool, progress) -
         except (Exception, SystemExit) as error:
             caught.append(error)
 
-    with environment({}):
+    with environment({}):  # cocotb's runner behaves differently under pytest: hide that
         worker = threading.Thread(target=simulate, daemon=True)
         worker.start()
         told = 0
@@ -188,9 +191,9 @@ def verify(rtl: Path, manifest: dict, stimulus: Stimulus, *, build_dir: Path, se
     widths = port_widths(manifest)
     Checker(stimulus, manifest["trace"])  # refuses a trace that does not fit before building
     simulator = find_simulator()
-    harness, ports = emit_harness(name=manifest["name"], widths=widths)
+    harness, public = emit_harness(name=manifest["name"], widths=widths)
     try:
-        runner, folder, wave_file = build(core=rtl, harness=harness, ports=ports,
+        runner, folder, wave_file = build(core=rtl, harness=harness, public=public,
                                           folder=build_dir, simulator=simulator, waves=waves)
     except RuntimeError as error:
         raise SimulationError(str(error)) from None
@@ -229,4 +232,5 @@ def verify(rtl: Path, manifest: dict, stimulus: Stimulus, *, build_dir: Path, se
         simulator=str(simulator), seed=seed, wall_seconds=time.monotonic() - started,
         cycles_per_second=sum(r["simulated_cycles"] for r in results) / max(seconds, 1e-9),
         first_difference=difference, waves=str(run / wave_file) if wave_file else None,
-        passes=tuple(result["run"] for result in results))
+        passes=tuple(result["run"] for result in results),
+        build_warnings=(folder / "build.log").read_text(errors="replace").count("%Warning-"))

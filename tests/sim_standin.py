@@ -10,6 +10,7 @@ import numpy as np
 from amaranth import *
 from amaranth.back import verilog
 from amaranth.lib import enum
+
 from sim import Sequence, Stimulus
 
 H, UNITS_HEAD = 3, 2
@@ -135,7 +136,8 @@ class StandIn(Elaboratable):
                         m.d.sync += idx.eq(0)
                         m.next = "LOAD"
                         with m.If(last):
-                            m.d.sync += [*(v.eq(0) for v in h), *(v.eq(C_START[j]) for j, v in enumerate(c))]
+                            m.d.sync += [v.eq(0) for v in h]
+                            m.d.sync += [v.eq(C_START[j]) for j, v in enumerate(c)]
         return m
 
 
@@ -145,8 +147,8 @@ def emit(work: int = 5) -> tuple:
     text = verilog.convert(core, name="standin", ports=list(core.ports.values()),
                            emit_src=False, strip_internal_attrs=True)
     inputs = ("s_axis_tdata", "s_axis_tvalid", "s_axis_tlast", "m_axis_tready")
-    ports = [{"name": name, "direction": "input", "width": 1} for name in ("clk", "rst")]
-    ports += [{"name": name, "direction": "input" if name in inputs else "output",
+    ports = [{"name": name, "direction": "in", "width": 1} for name in ("clk", "rst")]
+    ports += [{"name": name, "direction": "in" if name in inputs else "out",
                "width": len(signal)} for name, signal in core.ports.items()]
     trace = [{"signal": "h", "layer": 0, "name": "acc", "base": 0, "units": H,
               "last_only": False},

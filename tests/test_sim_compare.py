@@ -1,0 +1,147 @@
+"""The comparison by itself, fed with records as a core would write them."""
+
+import numpy as np
+import pytest
+from sim_standin import emit, golden
+
+from sim.compare import Checker, check_trace_map
+
+LENGTHS = [2, 1, 5]
+ENTRIES = emit()[1]["trace"]
+
+
+def logs(stimulus):
+    """What a right core writes: {"h": (index, data), "c": ..., "out": (data, last)}."""
+    records = {"h": [], "c": []}
+    base = {(e["signal"], e["layer"]): e["base"] for e in ENTRIES}
+    for sequence in stimulus.sequences:
+        for step in range(sequence.steps):
+            for key, values in sequence.trace.items():
+                if len(values) == sequence.steps or step == sequence.steps - 1:
+                    row = values[step if len(values) == sequence.steps else 0]
+                    records[key[0]] += [(base[key] + j, v) for j, v in enumerate(row.tolist())]
+    return {signal: tuple(np.array(column) for column in zip(*rows, strict=True))
+            for signal, rows in records.items()} | {"out": stimulus.flat("outputs")}
+
+
+def feed(checker, written, pieces=1):
+    """Hand the logs over in a number of pieces."""
+    parts = {log: list(zip(*(np.array_split(column, pieces) for column in columns), strict=True))
+             for log, columns in written.items()}
+    for piece in range(pieces):
+        for signal in "ch":
+            checker.trace(signal, *parts[signal][piece])
+        checker.output(*parts["out"][piece])
+    return checker.finish(100)
+
+
+def without(columns, at):
+    return tuple(np.delete(column, at) for column in columns)
+
+
+@pytest.mark.parametrize("pieces", [1, 2, 3, 7, 40])
+def test_equal(pieces):
+    stimulus = golden(LENGTHS)
+    checker = Checker(stimulus, ENTRIES)
+    assert feed(checker, logs(stimulus), pieces) is None
+    assert checker.words == stimulus.words == 8 * 9 + 3 * 2
+    assert checker.mismatches == 0
+
+
+@pytest.mark.parametrize("pieces", [1, 5, 40])
+@pytest.mark.parametrize("log", ["h", "c", "out"])
+def test_every_single_value_matters(log, pieces):
+    """A change of the lowest bit anywhere is found."""
+    stimulus = golden([2, 3])
+    column = 0 if log == "out" else 1
+    for at in range(len(logs(stimulus)[log][column])):
+        written = logs(stimulus)
+        written[log][column][at] ^= 1
+        checker = Checker(stimulus, ENTRIES)
+        difference = feed(checker, written, pieces)
+        assert difference["kind"] == "value"
+        assert difference["signal"] == ("output" if log == "out" else log)
+        assert difference["actual"] == difference["expected"] ^ 1
+        assert checker.mismatches == 1
+
+
+@pytest.mark.parametrize("log", ["h", "c", "out"])
+def test_every_single_record_matters(log):
+    """A record that is left out, or written twice, is found wherever it is."""
+    stimulus = golden([2, 3])
+    count = len(logs(stimulus)[log][0])
+    for at in range(count):
+        written = logs(stimulus)
+        written[log] = without(written[log], at)
+        assert feed(Checker(stimulus, ENTRIES), written, 3) is not None
+        written = logs(stimulus)
+        written[log] = tuple(np.insert(c, at, c[at]) for c in written[log])
+        assert feed(Checker(stimulus, ENTRIES), written, 3) is not None
+
+
+def test_same_values_missing():
+    """Words that are all equal: only the count can tell that one is lost."""
+    stimulus = golden([4])
+    sequence = stimulus.sequences[0]
+    sequence.outputs[:] = 0
+    for values in sequence.trace.values():
+        values[:] = 0
+    written = logs(stimulus)
+    written["h"] = without(written["h"], 4)
+    difference = feed(Checker(stimulus, ENTRIES), written)
+    assert difference["kind"] == "missing_record"
+    assert (difference["step"], difference["neuron"]) == (1, 1)
+    written = logs(stimulus)
+    written["out"] = (written["out"][0][1:], written["out"][1][1:])
+    assert feed(Checker(stimulus, ENTRIES), written)["kind"] == "no_output"
+
+
+def test_first_of_several():
+    """The earliest step wins, then the lower layer, then c before h."""
+    stimulus = golden([3])
+    written = logs(stimulus)
+    written["out"][0][0] ^= 1
+    written["h"][1][3] ^= 1
+    written["c"][1][4] ^= 1
+    difference = feed(Checker(stimulus, ENTRIES), written)
+    assert (difference["step"], difference["signal"]) == (0, "output")
+    written["out"][0][0] ^= 1
+    difference = feed(Checker(stimulus, ENTRIES), written)
+    assert (difference["step"], difference["signal"], difference["neuron"]) == (1, "c", 1)
+    assert {(e["signal"], e["step"], e["neuron"]) for e in difference["around"]} == {
+        ("c", 1, 0), ("c", 1, 2), ("c", 0, 1), ("h", 1, 1)}
+
+
+def test_unknown_address():
+    stimulus = golden([2])
+    written = logs(stimulus)
+    written["h"][0][2] = 77
+    difference = feed(Checker(stimulus, ENTRIES), written)
+    assert difference["kind"] == "unexpected_record"
+    assert "address 77" in difference["message"]
+
+
+def test_extra_record():
+    stimulus = golden([2])
+    for count in (1, 3):
+        written = logs(stimulus)
+        written["c"] = tuple(np.concatenate((c, c[:count])) for c in written["c"])
+        assert feed(Checker(stimulus, ENTRIES), written)["kind"] == "extra_record"
+
+
+def test_nothing_written():
+    difference = Checker(golden([2]), ENTRIES).finish(123)
+    assert difference["kind"] == "no_output"
+    assert "no output word at all came, then nothing moved for 123 cycles" in difference["message"]
+
+
+def test_trace_map_wrong():
+    stimulus = golden([2, 3])
+    with pytest.raises(ValueError, match=r"must name golden's signals and sizes"):
+        check_trace_map([], stimulus)
+    with pytest.raises(ValueError, match=r"must name golden's signals and sizes"):
+        check_trace_map([*ENTRIES, ENTRIES[0]], stimulus)
+    with pytest.raises(ValueError, match=r"must have 2 rows, not 5"):
+        check_trace_map([e | {"last_only": True} for e in ENTRIES], stimulus)
+    with pytest.raises(ValueError, match=r"addresses 2 to 3 of layer 1 must be free"):
+        Checker(stimulus, [e | {"base": 2} if e["layer"] else e for e in ENTRIES])
