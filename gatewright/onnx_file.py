@@ -199,6 +199,24 @@ def _versions(model: onnx.ModelProto, what: str) -> int:
     return versions[0]
 
 
+def _strings(model: onnx.ModelProto, what: str):
+    """Refuse names that are not UTF-8: protobuf hands them out as bytes."""
+    graph = model.graph
+    names = [model.producer_name, model.producer_version]
+    for part in (graph.input, graph.output, graph.initializer):
+        names += [item.name for item in part]
+    for node in graph.node:
+        names += [node.name, node.op_type, node.domain, *node.input, *node.output]
+        names += [attribute.name for attribute in node.attribute]
+    for item in (*graph.input, *graph.output):
+        names += [dim.dim_param for dim in item.type.tensor_type.shape.dim]
+    for tensor in graph.initializer:
+        names += [text for entry in tensor.external_data for text in (entry.key, entry.value)]
+    if wrong := next((name for name in names if not isinstance(name, str)), None):
+        raise ImportRefused(what, f"has a name that is not UTF-8 ({quote(wrong)})",
+                            "the file is damaged: export or download it again")
+
+
 def open_model(path) -> ModelFile:
     """Read and check a file.
 
@@ -238,4 +256,5 @@ def open_model(path) -> ModelFile:
         raise ImportRefused(what, "has sparse initialisers", "export dense weights")
     if not model.graph.output:
         raise ImportRefused(what, "has no outputs", "export the model again")
+    _strings(model, what)
     return ModelFile(path=path, model=model, opset=opset, digest=hashlib.sha256(data))

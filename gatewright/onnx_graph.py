@@ -16,8 +16,8 @@ from onnx.reference import ReferenceEvaluator
 from .errors import GatewrightError, ImportRefused, quote
 from .onnx_file import MAX_ELEMENTS, MAX_RANK, ModelFile
 
-__all__ = ["FOLDABLE", "STRUCTURAL", "Graph", "GraphInput", "attributes", "evaluate",
-           "label", "probes"]
+__all__ = ["FOLDABLE", "STRUCTURAL", "Graph", "GraphInput", "ProbeRefused", "attributes",
+           "evaluate", "label", "probes"]
 
 MAX_NODES = 4000
 MAX_SYMBOLS = 6
@@ -36,6 +36,10 @@ FOLDABLE = STRUCTURAL | {
 
 _SPECIAL = {"FLOAT": "f", "INT": "i", "STRING": "s", "FLOATS": "floats", "INTS": "ints",
             "STRINGS": "strings", "TENSOR": "t"}
+
+
+class ProbeRefused(ImportRefused):
+    """A refusal that may only mean that the wrong open dimension was taken for the time axis."""
 
 
 def label(node: onnx.NodeProto) -> str:
@@ -113,8 +117,8 @@ def evaluate(node: onnx.NodeProto, inputs: list, opset: int) -> list:
     except GatewrightError:
         raise
     except Exception as error:             # whatever a malformed node makes the evaluator raise
-        raise ImportRefused(label(node), f"cannot be evaluated ({str(error)[:120]})",
-                            "export the model again") from None
+        raise ProbeRefused(label(node), f"cannot be evaluated ({str(error)[:120]})",
+                           "export the model again, with a batch of 1 and a fixed length") from None
     if any(value.ndim > MAX_RANK for value in values):
         raise ImportRefused(label(node), f"makes a tensor of more than {MAX_RANK} axes",
                             "export the model again")
@@ -128,11 +132,6 @@ class GraphInput:
     name: str
     elem_type: int
     dims: tuple | None
-
-    @property
-    def shape(self) -> tuple:
-        """As ``golden.network.Binding`` wants it: None for an open dimension."""
-        return tuple(d if isinstance(d, int) else None for d in self.dims or ())
 
     @property
     def dtype(self) -> str:
@@ -155,7 +154,7 @@ def _value_info(info: onnx.ValueInfoProto, what: str) -> GraphInput:
             if dim.HasField("dim_value") and dim.dim_value <= 0:
                 raise ImportRefused(what, f"has dimension {dim.dim_value}", "it must be positive")
             dims.append(dim.dim_value if dim.HasField("dim_value")
-                        else dim.dim_param or f"{info.name}?{axis}")
+                        else dim.dim_param or f"{info.name}?{axis}")     # no two axes alike
         if len(dims) > MAX_RANK:
             raise ImportRefused(what, f"has {len(dims)} axes", f"at most {MAX_RANK} are possible")
         dims = tuple(dims)

@@ -2,14 +2,16 @@
 
 from pathlib import Path
 
+import numpy as np
+
 from golden.network import Cell, Final, FloatNetwork
 
 from .errors import GatewrightError, ImportRefused, quote
 from .identifiers import identifier, unique_identifiers
 from .onnx_file import ModelFile, open_model
-from .onnx_graph import Graph, probes
+from .onnx_graph import Graph, ProbeRefused, probes
 from .onnx_result import Chain, bind_input, bind_outputs, bind_states, build_chain
-from .onnx_trace import BatchRefused, Trace, trace
+from .onnx_trace import Trace, trace
 
 __all__ = ["import_onnx"]
 
@@ -33,7 +35,8 @@ def import_onnx(path: Path | str, *, name: str | None = None) -> FloatNetwork:
     try:
         file = open_model(path)
         graph = Graph(file)
-        return _network(file, *_trace(graph), name or Path(path).stem)
+        with np.errstate(all="ignore"):    # what overflows is refused by name
+            return _network(file, *_trace(graph), name or Path(path).stem)
     except GatewrightError as error:
         text = str(error)
         raise ImportRefused(text if text.startswith(quote(path, 200))
@@ -57,8 +60,8 @@ def _trace(graph: Graph) -> tuple:
             return walks[0], chains[0]
         except ImportRefused as error:
             refusals.append(error)
-    # a batch taken for time fails at its first recurrent node: the other refusal tells more
-    raise next((e for e in refusals if not isinstance(e, BatchRefused)), refusals[0])
+    # a batch taken for time is refused for that alone: another refusal tells more
+    raise next((e for e in refusals if not isinstance(e, ProbeRefused)), refusals[0])
 
 
 def _notes(file: ModelFile, walk: Trace, chain: Chain) -> tuple:
@@ -76,8 +79,10 @@ def _notes(file: ModelFile, walk: Trace, chain: Chain) -> tuple:
                          "input became a linear layer with a diagonal matrix.")
     if chain.final is not Final.NONE:
         notes.append(f"The graph ends in {chain.final}; the hardware outputs what goes into it.")
-    if walk.graph.unused:
-        names = ", ".join(quote(name) for name in walk.graph.unused[:6])
+    used = {chain.root.name} | {use[0] for use in walk.states}
+    unused = walk.graph.unused + [i.name for i in walk.graph.inputs if i.name not in used]
+    if unused:
+        names = ", ".join(quote(name) for name in unused[:6])
         notes.append(f"Graph inputs that nothing reads: {names}.")
     return tuple(notes)
 
@@ -90,6 +95,11 @@ def _network(file: ModelFile, walk: Trace, chain: Chain, name: str) -> FloatNetw
     names = unique_identifiers([d.name or f"{d.cell}_{k}" for k, d in enumerate(chain.drafts)])
     layers = tuple(draft.layer(layer_name, last) for draft, layer_name, last
                    in zip(chain.drafts, names, chain.last_only))
+    for layer in layers:
+        parts = (layer.w, layer.bias_x, layer.bias_h, *(() if layer.r is None else (layer.r,)))
+        if not all(np.isfinite(part).all() for part in parts):
+            raise ImportRefused(f"layer {quote(layer.name)}", "has weights that overflow when the "
+                                "scales around it are multiplied in", "scale the data outside")
     return FloatNetwork(
         name=identifier(name), source=f"{quote(file.path.name, 100)[1:-1]}, {file.producer}",
         model_sha256=file.digest.hexdigest(), layers=layers, embedding=walk.embedding,

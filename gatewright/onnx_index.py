@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from .errors import ImportRefused
+from .onnx_file import MAX_ELEMENTS
 
 __all__ = ["Index", "Operand", "Resolved", "Source", "Tracked", "axis_roles", "per_feature"]
 
@@ -111,6 +112,9 @@ class Index:
 
     def add(self, kind: str, size: int, **fields) -> Source:
         """Number ``size`` new elements."""
+        if self.total + size > MAX_ELEMENTS:
+            raise ImportRefused("the graph", f"has more than {MAX_ELEMENTS} elements in the "
+                                "tensors of one sequence", "export with a shorter sequence")
         source = Source(kind=kind, base=self.total, size=size, **fields)
         self.sources.append(source)
         self.starts.append(source.base)
@@ -167,7 +171,8 @@ class Index:
         elif source.kind == "y":
             last = self._steps(source, at, what)
         else:
-            kinds = {"c": "a cell state", "final": "the result of a softmax or argmax"}
+            kinds = {"c": "a cell state", "final": "the result of a softmax or argmax",
+                     "constant": "a constant"}
             raise ImportRefused(what, f"reads {kinds[source.kind]}",
                                 "a layer can read the input or another layer's result")
         features = np.broadcast_to(np.arange(at.shape[1]), at.shape)

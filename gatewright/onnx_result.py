@@ -148,14 +148,21 @@ def _follow(walk: Trace, name: str | None, ids: np.ndarray, found: Resolved) -> 
                  root=root if root.kind == "input" else walk.embedded)
 
 
-def _binding(item: GraphInput, roles: dict, shape: tuple, what: str, **fields) -> Binding:
+def _binding(item: GraphInput, roles: dict, shape: tuple, what: str, *, time_open=False,
+             **fields) -> Binding:
     axes = axis_roles(roles, shape, item.dims or (), state=fields["kind"] in "hc")
     if axes is None:
         names = ", ".join(roles)
         raise ImportRefused(what, f"does not keep {names} on an axis each",
                             "leave reshapes of it out of the exported model")
+    if item.dims is not None and len(item.dims) != len(shape):
+        raise ImportRefused(what, f"is declared with {len(item.dims)} axes, but has {len(shape)}",
+                            "export the model again")
+    # an output may be declared without a shape: its time axis is then as open as the input's
+    opened = [role == "time" and time_open if item.dims is None else isinstance(dim, str)
+              for role, dim in zip(axes, item.dims or shape)]
     return Binding(name=item.name, axes=axes, dtype=item.dtype,
-                   shape=item.shape if item.dims is not None else shape, **fields)
+                   shape=tuple(None if o else size for o, size in zip(opened, shape)), **fields)
 
 
 def bind_input(walk: Trace, chain: Chain) -> Binding:
@@ -209,9 +216,8 @@ def bind_outputs(walk: Trace, chain: Chain) -> tuple:
             roles = {} if chain.last else {"time": found.at // width}
             if chain.final is not Final.ARGMAX:
                 roles["feature"] = found.at % width
-            if chain.last and found.source.steps > 1:
-                roles["feature"] = roles.get("feature", found.at % width)
-            bindings.append(_binding(item, roles, ids.shape, what, kind="y"))
+            bindings.append(_binding(item, roles, ids.shape, what, kind="y",
+                                     time_open=any(n > 1 for n in walk.sizes.values())))
             continue
         parts = _parts(walk, ids)
         kinds = {kind for _, kind, _, _ in parts or ()}

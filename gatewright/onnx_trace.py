@@ -5,28 +5,20 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 import onnx
 
-from golden.network import Activation, Cell, Final, Initial
+from golden.network import Activation, Cell, Initial
 
+from . import onnx_ops as ops
 from .errors import ImportRefused, quote
-from .onnx_cells import Draft, check_weights, linear, read_attributes, recurrent
+from .onnx_cells import Draft, check_weights, read_attributes, recurrent
 from .onnx_file import MAX_ELEMENTS
-from .onnx_graph import FOLDABLE, STRUCTURAL, Graph, attributes, evaluate, label
+from .onnx_graph import FOLDABLE, STRUCTURAL, Graph, ProbeRefused, evaluate, label
 from .onnx_index import Index, Operand, Source, Tracked, per_feature
 
-__all__ = ["BatchRefused", "Trace", "trace"]
+__all__ = ["Trace", "trace"]
 
 _RECURRENT = ("RNN", "GRU", "LSTM")
 _ACTIVATIONS = {"Relu": Activation.RELU, "Sigmoid": Activation.SIGMOID, "Tanh": Activation.TANH}
-_FINALS = {"Softmax": Final.SOFTMAX, "LogSoftmax": Final.LOG_SOFTMAX, "ArgMax": Final.ARGMAX}
 _ARITHMETIC = ("Add", "Sub", "Mul", "Div")
-_INPUT_TYPES = {onnx.TensorProto.FLOAT: False, onnx.TensorProto.DOUBLE: False,
-                onnx.TensorProto.FLOAT16: False, onnx.TensorProto.INT64: True,
-                onnx.TensorProto.INT32: True}
-
-
-class BatchRefused(ImportRefused):
-    """A recurrent node with more than one sequence: perhaps the wrong axis was taken for time."""
-
 
 @dataclass(kw_only=True)
 class Trace:
@@ -48,7 +40,6 @@ class Trace:
     embedding: np.ndarray | None = None
     embedded: Source | None = None
     refused: list = field(default_factory=list)
-    notes: list = field(default_factory=list)
 
     # ---- values -------------------------------------------------------------------------------
 
@@ -62,7 +53,7 @@ class Trace:
         """Number the elements of the graph's inputs."""
         for item in self.graph.inputs:
             what = f"graph input {quote(item.name)}"
-            if item.elem_type not in _INPUT_TYPES:
+            if item.elem_type not in ops.INPUT_TYPES:
                 raise ImportRefused(what, "has a type that is not read",
                                     "inputs must be float32 values or int64 token ids")
             if item.dims is None:
@@ -76,7 +67,7 @@ class Trace:
                                     "export with a shorter sequence")
             source = self.index.add("input", size, name=item.name)
             self.values[item.name] = Tracked(ids=source.ids.reshape(shape),
-                                             integer=_INPUT_TYPES[item.elem_type])
+                                             integer=ops.INPUT_TYPES[item.elem_type])
 
     def refuse(self, node: onnx.NodeProto, reason: str = ""):
         """Remember a node that is not supported; the walk goes on, to name them all at once."""
@@ -127,7 +118,7 @@ class Trace:
         if op == "Constant":
             return self.store(node, [self.graph.constant_node(node)])
         if any(value is None and name for value, name in zip(inputs, node.input)):
-            known = FOLDABLE | _FINALS.keys() | _ACTIVATIONS.keys() | set(_RECURRENT)
+            known = FOLDABLE | ops.FINALS.keys() | _ACTIVATIONS.keys() | set(_RECURRENT)
             if op not in known | {"MatMul", "Gemm"}:
                 return self.refuse(node)
             self.values.update({name: None for name in node.output if name})
@@ -142,18 +133,18 @@ class Trace:
                 return self.refuse(node)
             return self.store(node, evaluate(node, inputs, self.graph.file.opset))
         if op == "Gather" and tracked == [False, True]:
-            return self.embed(node, *inputs)
+            return ops.embed(self, node, *inputs)
         if op in STRUCTURAL:
-            return self.move(node, inputs)
+            return ops.move(self, node, inputs)
         if op in ("MatMul", "Gemm"):
-            return self.product(node, inputs)
+            return ops.product(self, node, inputs)
         if op in _ARITHMETIC:
-            return self.arithmetic(node, inputs, tracked)
+            return ops.arithmetic(self, node, inputs, tracked)
         if op in _ACTIVATIONS:
             ids = self.materialise(inputs[0].ids, _ACTIVATIONS[op], node.name)
             return self.refuse(node) if ids is None else self.store(node, [Tracked(ids=ids)])
-        if op in _FINALS:
-            return self.final(node, inputs[0])
+        if op in ops.FINALS:
+            return ops.final(self, node, inputs[0])
         reason = "(pools over the steps)" if op.startswith("Reduce") else ""
         return self.refuse(node, reason)
 
@@ -164,150 +155,6 @@ class Trace:
             raise ImportRefused(label(node), f"has {len(names)} outputs, not {len(values)}",
                                 "the file is damaged: export the model again")
         self.values.update(zip(names, values))
-
-    def move(self, node: onnx.NodeProto, inputs: list):
-        """An operator that moves elements, run on their numbers."""
-        op = node.op_type
-        data = [v for v in inputs if isinstance(v, Tracked)]
-        integer = data[0].integer
-        if op in ("Identity", "Dropout", "Cast"):
-            if op == "Cast":
-                to = attributes(node).get("to")
-                if _INPUT_TYPES.get(to) is not integer:
-                    return self.refuse(node, "(between floats and integers)")
-            if op == "Dropout" and len(inputs) > 2 and inputs[2] is not None and np.any(inputs[2]):
-                return self.refuse(node, "(in training mode)")
-            return self.store(node, [data[0]] * len([n for n in node.output if n]))
-        if op == "Concat":
-            arrays = [self.number(v) if v is not None else None for v in inputs]
-        elif any(isinstance(v, Tracked) for v in inputs[1:]):
-            return self.refuse(node, "(its indices or its shape depend on the data)")
-        else:
-            arrays = [data[0].ids, *inputs[1:]]
-        moved = evaluate(node, arrays, self.graph.file.opset)
-        if any(ids.size == 0 for ids in moved):
-            return self.refuse(node, "(its result is empty)")
-        return self.store(node, [Tracked(ids=ids, integer=integer) for ids in moved])
-
-    def number(self, value) -> np.ndarray:
-        """Numbers of a tensor; a constant that meets data gets numbers of its own."""
-        if isinstance(value, Tracked):
-            return value.ids
-        return self.index.add("constant", value.size).ids.reshape(value.shape)
-
-    def embed(self, node: onnx.NodeProto, table: np.ndarray, tokens: Tracked):
-        """Gather of a constant table by the token ids of a graph input."""
-        what = label(node)
-        if table.ndim != 2 or attributes(node).get("axis", 0) != 0 or not tokens.integer:
-            return self.refuse(node, "(an embedding is a table of two axes, indexed on the first)")
-        operand = self.index.operand(tokens.ids.reshape(-1, 1), what)
-        if operand.source.kind != "input" or self.embedding is not None:
-            return self.refuse(node, "(more than one embedding, or one behind a layer)")
-        self.embedding = check_weights(table, f"{what}, table {quote(node.input[0])}")
-        width = table.shape[1]
-        source = self.index.add("y", tokens.ids.size * width, steps=tokens.ids.size, width=width)
-        self.embedded = operand.source
-        return self.store(node, [Tracked(ids=source.ids.reshape(*tokens.ids.shape, width))])
-
-    def arithmetic(self, node: onnx.NodeProto, inputs: list, tracked: list):
-        """Add, Sub, Mul, Div of data and a constant."""
-        if len(inputs) != 2 or all(tracked):
-            return self.refuse(node, "(of two computed tensors)")
-        op, first = node.op_type, tracked[0]
-        data, constant = inputs if first else inputs[::-1]
-        if data.integer or (op == "Div" and not first):
-            return self.refuse(node)
-        values = check_weights(constant, f"{label(node)}, constant "
-                               f"{quote(node.input[1 if first else 0])}")
-        try:
-            ids, values = np.broadcast_arrays(data.ids, values)
-        except ValueError:
-            raise ImportRefused(label(node), f"cannot combine the shapes {data.ids.shape} and "
-                                f"{values.shape}", "export the model again") from None
-        if op == "Div" and not np.all(values):
-            raise ImportRefused(label(node), "divides by zero", "export the model again")
-        if op == "Add":
-            new = self.index.derive(ids, 1.0, values)
-        elif op == "Sub":
-            new = self.index.derive(ids, 1.0 if first else -1.0, -values if first else values)
-        else:
-            new = self.index.derive(ids, values if op == "Mul" else 1.0 / values, 0.0)
-        return self.store(node, [Tracked(ids=np.array(new))])
-
-    def product(self, node: onnx.NodeProto, inputs: list):
-        """MatMul and Gemm of data and constant weights: a linear layer."""
-        gemm, what = node.op_type == "Gemm", label(node)
-        values = attributes(node) if gemm else {}
-        a, b = inputs[:2]
-        if isinstance(a, Tracked) == isinstance(b, Tracked):
-            return self.refuse(node, "(of two computed tensors)")
-        turned = isinstance(b, Tracked)    # weights on the left: y = W x for column vectors x
-        data, weights = (b.ids, a) if turned else (a.ids, b)
-        weights = check_weights(weights, f"{what}, weight {quote(node.input[0 if turned else 1])}")
-        while weights.ndim > 2 and weights.shape[0] == 1:
-            weights = weights[0]
-        if gemm and values.get("transB" if turned else "transA", 0):
-            data = data.swapaxes(-1, -2)
-        if gemm and values.get("transA" if turned else "transB", 0):
-            weights = weights.T
-        if weights.ndim != 2 or data.ndim < (2 if turned or gemm else 1):
-            return self.refuse(node, "(weights must have two axes)")
-        if turned:
-            data, weights = data.swapaxes(-1, -2), weights.T
-        if data.shape[-1] != weights.shape[0]:
-            raise ImportRefused(what, f"multiplies vectors of {data.shape[-1]} by a matrix of "
-                                f"{weights.shape[0]} rows", "export the model again")
-        operand = self.index.operand(data.reshape(-1, data.shape[-1]), what)
-        scale = float(values.get("alpha", 1.0))
-        draft = linear(node, operand, scale * weights.T, np.zeros(weights.shape[1]))
-        source = self.linear_source(operand, draft)
-        ids = source.ids.reshape(*data.shape[:-1], -1)
-        if turned:
-            ids = ids.swapaxes(-1, -2)
-        if gemm and len(inputs) > 2 and inputs[2] is not None:
-            if isinstance(inputs[2], Tracked):
-                return self.refuse(node, "(its bias is computed)")
-            bias = check_weights(inputs[2], f"{what}, bias {quote(node.input[2])}")
-            bias = np.broadcast_to(bias, ids.shape) * float(values.get("beta", 1.0))
-            ids = self.index.derive(ids, 1.0, bias)
-        return self.store(node, [Tracked(ids=ids)])
-
-    def final(self, node: onnx.NodeProto, data: Tracked):
-        """Softmax, LogSoftmax, ArgMax over the features."""
-        kind, values = _FINALS[node.op_type], attributes(node)
-        old = self.graph.file.opset < 13 and kind is not Final.ARGMAX
-        axis = values.get("axis", 0 if kind is Final.ARGMAX else 1 if old else -1)
-        shape = data.ids.shape
-        if not -len(shape) <= axis < len(shape) or values.get("select_last_index", 0):
-            return self.refuse(node)
-        axis %= len(shape)
-        found = self.index.resolve(data.ids)
-        if kind is Final.ARGMAX and found and found.source.kind == "final" and found.plain \
-                and found.source.final is not Final.ARGMAX:
-            base = found.source.of         # the largest logit is the largest probability
-            ids = base.base + found.at
-        else:
-            ids = self.materialise(data.ids, Activation.IDENTITY, node.name)
-            base = None if ids is None else self.index.resolve(ids).source
-        if base is None:
-            return self.refuse(node, "(not of a layer's result)")
-        at = ids - base.base
-        # before opset 13 the axis and all behind it were one
-        rows = at.reshape(int(np.prod(shape[:axis])), -1) if old \
-            else np.moveaxis(at, axis, -1).reshape(-1, shape[axis])
-        steps = rows[:, :1] // base.width
-        if rows.shape[1] != base.width \
-                or not np.array_equal(rows, steps * base.width + np.arange(base.width)):
-            return self.refuse(node, f"(axis {axis} is not the axis of one step's values)")
-        width = 1 if kind is Final.ARGMAX else base.width
-        source = self.index.add("final", base.steps * width, steps=base.steps, width=width,
-                                once=base.once, of=base, final=kind)
-        if kind is not Final.ARGMAX:
-            return self.store(node, [Tracked(ids=source.base + at)])
-        new = source.base + (np.take(at, 0, axis=axis) // base.width)
-        if values.get("keepdims", 1):
-            new = np.expand_dims(new, axis)
-        return self.store(node, [Tracked(ids=new, integer=True)])
 
     def recurrent(self, node: onnx.NodeProto, inputs: list):
         """RNN, GRU, LSTM."""
@@ -326,7 +173,7 @@ class Trace:
         ids = x.ids.swapaxes(0, 1) if spec.layout else x.ids
         steps, batch = ids.shape[:2]
         if batch != 1:
-            raise BatchRefused(what, f"runs {batch} sequences at once, in a graph of "
+            raise ProbeRefused(what, f"runs {batch} sequences at once, in a graph of "
                                f"{steps} steps", "export with a batch of 1 (PyTorch: is "
                                "batch_first right?)")
         if isinstance(lengths, Tracked) or (lengths is not None and np.any(lengths != steps)):
@@ -386,9 +233,9 @@ def trace(graph: Graph, sizes: dict) -> Trace:
         except ImportRefused as error:     # kept, in case unsupported nodes explain it better
             refusal = refusal or error
             walk.values.update({name: None for name in node.output if name})
-    ops = [node.op_type for node in graph.nodes]
-    if walk.refused or (refusal is not None and not set(ops) & set(_RECURRENT)):
-        raise ImportRefused(_unsupported(ops, walk.refused), "", _remedy(ops))
+    kinds = [node.op_type for node in graph.nodes]
+    if walk.refused or (refusal is not None and not set(kinds) & set(_RECURRENT)):
+        raise ImportRefused(_unsupported(kinds, walk.refused), "", _remedy(kinds))
     if refusal is not None:
         raise refusal
     for output in graph.outputs:
@@ -400,10 +247,10 @@ def trace(graph: Graph, sizes: dict) -> Trace:
     return walk
 
 
-def _unsupported(ops: list, refused: list) -> str:
+def _unsupported(kinds: list, refused: list) -> str:
     """All nodes that stand in the way, in one message."""
     parts = []
-    if not set(ops) & set(_RECURRENT):
+    if not set(kinds) & set(_RECURRENT):
         parts.append("the graph has no RNN, GRU or LSTM node")
     if refused:
         more = f" and {len(refused) - 12} more" if len(refused) > 12 else ""
@@ -412,13 +259,13 @@ def _unsupported(ops: list, refused: list) -> str:
     return ", and ".join(parts)
 
 
-def _remedy(ops: list) -> str:
+def _remedy(kinds: list) -> str:
     """What to do about unsupported nodes, as far as their pattern shows it."""
-    if any(op in ("Loop", "Scan", "If") for op in ops):
+    if any(op in ("Loop", "Scan", "If") for op in kinds):
         return ("the recurrent layer became a loop: export it as an RNN, GRU or LSTM node "
                 "(Keras: LSTM layers, or GRU through tf2onnx from_keras)")
-    if not set(ops) & set(_RECURRENT) and set(ops) & {"Tanh", "Sigmoid", "Relu"} \
-            and sum(op in ("MatMul", "Gemm") for op in ops) > 1:
+    if not set(kinds) & set(_RECURRENT) and set(kinds) & {"Tanh", "Sigmoid", "Relu"} \
+            and sum(op in ("MatMul", "Gemm") for op in kinds) > 1:
         return ("the recurrent layer was unrolled over its steps: export it again "
                 "(PyTorch: torch.onnx.export(..., dynamo=False))")
     return "leave them out of the exported model, or use RNN, GRU, LSTM and linear layers"

@@ -7,8 +7,13 @@ import numpy as np
 import onnx_models as build
 import pytest
 
-from gatewright.data import (feeds_in_graph_layout, load_batch, load_float_outputs, load_labels,
-                             outputs_in_graph_layout)
+from gatewright.data import (
+    feeds_in_graph_layout,
+    load_batch,
+    load_float_outputs,
+    load_labels,
+    outputs_in_graph_layout,
+)
 from gatewright.errors import DataRefused
 from gatewright.onnx_import import import_onnx
 

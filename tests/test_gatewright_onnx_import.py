@@ -77,6 +77,8 @@ def test_embedding_and_states(tmp_path, layers, dynamic):
         ("logits", "y"), ("hn", "h"), ("cn", "c")]
     assert network.outputs[1].layers == tuple(range(layers))
     assert network.loads_state and network.returns_state and not network.last_step_only
+    # declared without shapes in these files: the time axis is as open as the input's
+    assert network.outputs[0].shape == (1, None if dynamic else 5, 7)
     assert [layer.initial_c.source for layer in network.layers] == ["c0"] * layers + [None]
 
 
@@ -90,6 +92,33 @@ def test_activation_names_in_any_case(tmp_path):
     net = build.bare("RNN", activations=["rELU"])
     layer = import_onnx(net.save(tmp_path / "net.onnx")).layers[0]
     assert layer.activation is Activation.RELU
+
+
+@pytest.mark.parametrize("dims, axes", [
+    ([4, 1, 4], ("time", "batch", "feature")), ([1, 1, 4], ("batch", "time", "feature"))],
+    ids=["as_many_steps_as_inputs", "one_step"])
+def test_sizes_that_coincide(tmp_path, dims, axes):
+    network = imported(build.bare("GRU", dims=dims, linear_before_reset=1), tmp_path)
+    assert network.input.axes == axes and not network.last_step_only
+
+
+def test_one_input_one_unit(tmp_path):
+    net = build.Net()
+    net.cell("LSTM", net.op("Transpose", net.input("x", ["N", 6, 1]), perm=[1, 0, 2]), 1, 1)
+    net.output(net.nodes[-1].output[0])
+    network = imported(net, tmp_path)
+    assert network.input.axes == ("batch", "time", "feature")
+    assert network.input.shape == (None, 6, 1) and network.layers[0].units == 1
+
+
+def test_wrong_length_baked_in(tmp_path):
+    """The time axis is declared open, but a constant picks step 4 of 5."""
+    net = build.Net()
+    y = net.cell("GRU", net.input("x", ["T", 1, 4]), 4, 3)[0]
+    net.op("Gather", y, net.const(4, np.int64), outputs=["out"])
+    net.output("out")
+    with pytest.raises(ImportRefused, match="neither the last step nor every step"):
+        import_onnx(net.save(tmp_path / "net.onnx"))
 
 
 def test_h_n_is_the_last_step(tmp_path):

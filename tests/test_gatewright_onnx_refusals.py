@@ -31,7 +31,7 @@ def refused(net, tmp_path) -> str:
     return refusal(path)
 
 
-# ---- files that are no models ---------------------------------------------------------------------
+# ---- files that are no models -------------------------------------------------------------------
 
 @pytest.mark.parametrize("data, words", [
     (b"", "is empty"), (b"version https://git-lfs.github.com/spec/v1\n", "git-LFS pointer"),
@@ -85,7 +85,7 @@ def test_versions(tmp_path, changes, words):
     assert words in refused(model, tmp_path)
 
 
-# ---- nodes that are not supported -----------------------------------------------------------------
+# ---- nodes that are not supported ---------------------------------------------------------------
 
 @pytest.mark.parametrize("kind, attrs, words", [
     ("LSTM", {"direction": "reverse"}, "direction 'reverse'"),
@@ -240,7 +240,7 @@ def test_batch_and_rank(tmp_path):
     assert "takes 4 inputs, but 3" in refused(build.bare(dims=[5, 1, 3]), tmp_path)
 
 
-# ---- tensors and graphs that are damaged ------------------------------------------------------------
+# ---- tensors and graphs that are damaged --------------------------------------------------------
 
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
 def test_weights_that_are_no_numbers(tmp_path, value):
@@ -365,7 +365,7 @@ def test_states_that_do_not_fit(tmp_path):
     assert "has the shape (2, 1, 3)" in refused(net_with(lambda n, s: {"h": s}), tmp_path)
 
 
-# ---- external data ----------------------------------------------------------------------------------
+# ---- external data ------------------------------------------------------------------------------
 
 def external(tmp_path, **entries):
     """A file whose first weight lies outside; ``entries`` replace the honest ones."""
@@ -412,7 +412,7 @@ def test_external_data_links_and_devices(tmp_path):
     assert "link or a device" in refusal(path)
 
 
-# ---- anything at all ---------------------------------------------------------------------------------
+# ---- anything at all ----------------------------------------------------------------------------
 
 @pytest.mark.parametrize("seed", range(4))
 def test_damaged_bytes_never_escape(tmp_path, seed):

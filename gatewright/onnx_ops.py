@@ -1,0 +1,173 @@
+"""Operators in front of, between and behind the recurrent nodes, on numbers in place of data.
+
+Each function computes one node for a ``Trace`` (``walk``), or makes it remember a refusal.
+"""
+
+import numpy as np
+import onnx
+
+from golden.network import Activation, Final
+
+from .errors import ImportRefused, quote
+from .onnx_cells import check_weights, linear
+from .onnx_graph import attributes, evaluate, label
+from .onnx_index import Tracked
+
+__all__ = ["FINALS", "INPUT_TYPES", "arithmetic", "embed", "final", "move", "product"]
+
+FINALS = {"Softmax": Final.SOFTMAX, "LogSoftmax": Final.LOG_SOFTMAX, "ArgMax": Final.ARGMAX}
+
+# Element types of data, and whether they are integers.
+INPUT_TYPES = {onnx.TensorProto.FLOAT: False, onnx.TensorProto.DOUBLE: False,
+               onnx.TensorProto.FLOAT16: False, onnx.TensorProto.INT64: True,
+               onnx.TensorProto.INT32: True}
+
+
+def move(walk, node: onnx.NodeProto, inputs: list):
+    """An operator that moves elements, run on their numbers."""
+    op = node.op_type
+    data = [v for v in inputs if isinstance(v, Tracked)]
+    integer = data[0].integer
+    if op in ("Identity", "Dropout", "Cast"):
+        if op == "Cast":
+            to = attributes(node).get("to")
+            if INPUT_TYPES.get(to) is not integer:
+                return walk.refuse(node, "(between floats and integers)")
+        if op == "Dropout" and len(inputs) > 2 and inputs[2] is not None and np.any(inputs[2]):
+            return walk.refuse(node, "(in training mode)")
+        return walk.store(node, [data[0]] * len([n for n in node.output if n]))
+    if op == "Concat":
+        arrays = [_number(walk, v) if v is not None else None for v in inputs]
+    elif any(isinstance(v, Tracked) for v in inputs[1:]):
+        return walk.refuse(node, "(its indices or its shape depend on the data)")
+    else:
+        arrays = [data[0].ids, *inputs[1:]]
+    moved = evaluate(node, arrays, walk.graph.file.opset)
+    if any(ids.size == 0 for ids in moved):
+        return walk.refuse(node, "(its result is empty)")
+    return walk.store(node, [Tracked(ids=ids, integer=integer) for ids in moved])
+
+
+def _number(walk, value) -> np.ndarray:
+    """Numbers of a tensor; a constant that meets data gets numbers of its own."""
+    if isinstance(value, Tracked):
+        return value.ids
+    return walk.index.add("constant", value.size).ids.reshape(value.shape)
+
+
+def embed(walk, node: onnx.NodeProto, table: np.ndarray, tokens: Tracked):
+    """Gather of a constant table by the token ids of a graph input."""
+    what = label(node)
+    if table.ndim != 2 or attributes(node).get("axis", 0) != 0 or not tokens.integer:
+        return walk.refuse(node, "(an embedding is a table of two axes, indexed on the first)")
+    operand = walk.index.operand(tokens.ids.reshape(-1, 1), what)
+    if operand.source.kind != "input" or walk.embedding is not None:
+        return walk.refuse(node, "(more than one embedding, or one behind a layer)")
+    walk.embedding = check_weights(table, f"{what}, table {quote(node.input[0])}")
+    width = table.shape[1]
+    source = walk.index.add("y", tokens.ids.size * width, steps=tokens.ids.size, width=width)
+    walk.embedded = operand.source
+    return walk.store(node, [Tracked(ids=source.ids.reshape(*tokens.ids.shape, width))])
+
+
+def arithmetic(walk, node: onnx.NodeProto, inputs: list, tracked: list):
+    """Add, Sub, Mul, Div of data and a constant."""
+    if len(inputs) != 2 or all(tracked):
+        return walk.refuse(node, "(of two computed tensors)")
+    op, first = node.op_type, tracked[0]
+    data, constant = inputs if first else inputs[::-1]
+    if data.integer or (op == "Div" and not first):
+        return walk.refuse(node)
+    values = check_weights(constant, f"{label(node)}, constant "
+                           f"{quote(node.input[1 if first else 0])}")
+    try:
+        ids, values = np.broadcast_arrays(data.ids, values)
+    except ValueError:
+        raise ImportRefused(label(node), f"cannot combine the shapes {data.ids.shape} and "
+                            f"{values.shape}", "export the model again") from None
+    if op == "Div" and not np.all(values):
+        raise ImportRefused(label(node), "divides by zero", "export the model again")
+    if op == "Add":
+        new = walk.index.derive(ids, 1.0, values)
+    elif op == "Sub":
+        new = walk.index.derive(ids, 1.0 if first else -1.0, -values if first else values)
+    else:
+        new = walk.index.derive(ids, values if op == "Mul" else 1.0 / values, 0.0)
+    return walk.store(node, [Tracked(ids=np.array(new))])
+
+
+def product(walk, node: onnx.NodeProto, inputs: list):
+    """MatMul and Gemm of data and constant weights: a linear layer."""
+    gemm, what = node.op_type == "Gemm", label(node)
+    values = attributes(node) if gemm else {}
+    a, b = inputs[:2]
+    if isinstance(a, Tracked) == isinstance(b, Tracked):
+        return walk.refuse(node, "(of two computed tensors)")
+    turned = isinstance(b, Tracked)    # weights on the left: y = W x for column vectors x
+    data, weights = (b.ids, a) if turned else (a.ids, b)
+    weights = check_weights(weights, f"{what}, weight {quote(node.input[0 if turned else 1])}")
+    while weights.ndim > 2 and weights.shape[0] == 1:
+        weights = weights[0]
+    if gemm and values.get("transB" if turned else "transA", 0):
+        data = data.swapaxes(-1, -2)
+    if gemm and values.get("transA" if turned else "transB", 0):
+        weights = weights.T
+    if weights.ndim != 2 or data.ndim < (2 if turned or gemm else 1):
+        return walk.refuse(node, "(weights must have two axes)")
+    if turned:
+        data, weights = data.swapaxes(-1, -2), weights.T
+    if data.shape[-1] != weights.shape[0]:
+        raise ImportRefused(what, f"multiplies vectors of {data.shape[-1]} by a matrix of "
+                            f"{weights.shape[0]} rows", "export the model again")
+    operand = walk.index.operand(data.reshape(-1, data.shape[-1]), what)
+    scale = float(values.get("alpha", 1.0))
+    draft = linear(node, operand, scale * weights.T, np.zeros(weights.shape[1]))
+    source = walk.linear_source(operand, draft)
+    ids = source.ids.reshape(*data.shape[:-1], -1)
+    if turned:
+        ids = ids.swapaxes(-1, -2)
+    if gemm and len(inputs) > 2 and inputs[2] is not None:
+        if isinstance(inputs[2], Tracked):
+            return walk.refuse(node, "(its bias is computed)")
+        bias = check_weights(inputs[2], f"{what}, bias {quote(node.input[2])}")
+        bias = np.broadcast_to(bias, ids.shape) * float(values.get("beta", 1.0))
+        ids = walk.index.derive(ids, 1.0, bias)
+    return walk.store(node, [Tracked(ids=ids)])
+
+
+def final(walk, node: onnx.NodeProto, data: Tracked):
+    """Softmax, LogSoftmax, ArgMax over the features."""
+    kind, values = FINALS[node.op_type], attributes(node)
+    old = walk.graph.file.opset < 13 and kind is not Final.ARGMAX
+    axis = values.get("axis", 0 if kind is Final.ARGMAX else 1 if old else -1)
+    shape = data.ids.shape
+    if not -len(shape) <= axis < len(shape) or values.get("select_last_index", 0):
+        return walk.refuse(node)
+    axis %= len(shape)
+    found = walk.index.resolve(data.ids)
+    if kind is Final.ARGMAX and found and found.source.kind == "final" and found.plain \
+            and found.source.final is not Final.ARGMAX:
+        base = found.source.of         # the largest logit is the largest probability
+        ids = base.base + found.at
+    else:
+        ids = walk.materialise(data.ids, Activation.IDENTITY, node.name)
+        base = None if ids is None else walk.index.resolve(ids).source
+    if base is None:
+        return walk.refuse(node, "(not of a layer's result)")
+    at = ids - base.base
+    # before opset 13 the axis and all behind it were one
+    rows = at.reshape(int(np.prod(shape[:axis])), -1) if old \
+        else np.moveaxis(at, axis, -1).reshape(-1, shape[axis])
+    steps = rows[:, :1] // base.width
+    if rows.shape[1] != base.width \
+            or not np.array_equal(rows, steps * base.width + np.arange(base.width)):
+        return walk.refuse(node, f"(axis {axis} is not the axis of one step's values)")
+    width = 1 if kind is Final.ARGMAX else base.width
+    source = walk.index.add("final", base.steps * width, steps=base.steps, width=width,
+                            once=base.once, of=base, final=kind)
+    if kind is not Final.ARGMAX:
+        return walk.store(node, [Tracked(ids=source.base + at)])
+    new = source.base + (np.take(at, 0, axis=axis) // base.width)
+    if values.get("keepdims", 1):
+        new = np.expand_dims(new, axis)
+    return walk.store(node, [Tracked(ids=new, integer=True)])
