@@ -8,7 +8,7 @@ from golden.network import Activation, Binding, Cell, Final
 
 from .errors import ImportRefused, quote
 from .onnx_graph import GraphInput
-from .onnx_index import Resolved, Source, axis_roles
+from .onnx_index import Resolved, Source, all_differ, axis_roles
 from .onnx_trace import Trace
 
 __all__ = ["Chain", "bind_input", "bind_outputs", "bind_states", "build_chain"]
@@ -62,7 +62,7 @@ def _parts(walk: Trace, ids: np.ndarray) -> list | None:
         if not found.plain or source.kind not in ("y", "c") or not _is_recurrent(source):
             return None
         at = found.at if source.kind == "c" else found.at - (source.steps - 1) * source.width
-        if at.size != source.width or np.any(at < 0) or len(np.unique(at)) != at.size:
+        if at.size != source.width or np.any(at < 0) or not all_differ(at):
             return None
         parts.append((source.draft, "c" if source.kind == "c" else "h", mask, at))
     return parts
@@ -117,8 +117,8 @@ def _follow(walk: Trace, name: str | None, ids: np.ndarray, found: Resolved) -> 
                                 "scale it alike in every step")
         found = walk.index.resolve(ids)
         source = found.source
-    steps = np.unique(found.at // found.source.width)
-    whole = found.at.size == len(steps) * found.source.width == len(np.unique(found.at))
+    steps = np.flatnonzero(np.bincount((found.at // found.source.width).ravel()))
+    whole = found.at.size == len(steps) * found.source.width and all_differ(found.at)
     every = len(steps) == source.steps
     if not whole or not (every or steps.tolist() == [source.steps - 1]):
         raise ImportRefused(what, "is neither the last step nor every step of a layer's result",

@@ -10,9 +10,8 @@ from golden.network import Activation, Cell, Initial
 from . import onnx_ops as ops
 from .errors import ImportRefused, quote
 from .onnx_cells import Draft, check_weights, read_attributes, recurrent
-from .onnx_file import MAX_ELEMENTS
 from .onnx_graph import FOLDABLE, STRUCTURAL, Graph, ProbeRefused, evaluate, label
-from .onnx_index import Index, Operand, Source, Tracked, per_feature
+from .onnx_index import MAX_NUMBERS, Index, Operand, Source, Tracked, per_feature
 
 __all__ = ["Trace", "trace"]
 
@@ -62,8 +61,8 @@ class Trace:
             size = 1
             for dim in shape:              # Python integers: a product that cannot overflow
                 size *= dim
-            if size > MAX_ELEMENTS:
-                raise ImportRefused(what, f"has {size} elements, more than {MAX_ELEMENTS}",
+            if size > MAX_NUMBERS:
+                raise ImportRefused(what, f"has {size} elements, more than {MAX_NUMBERS}",
                                     "export with a shorter sequence")
             source = self.index.add("input", size, name=item.name)
             self.values[item.name] = Tracked(ids=source.ids.reshape(shape),
