@@ -38,7 +38,7 @@ lock: $(VENV)/.installed  ## choose newer versions: rewrites requirements.lock
 	     --fork-strategy fewest --generate-hashes --no-header --no-annotate; } > requirements.new
 	@mv requirements.new requirements.lock
 
-clean:  ## remove what tests and builds left
+clean:  ## remove build/ with its output folders, and caches
 	@rm -rf build dist .pytest_cache .ruff_cache .hypothesis
 	@find . -name __pycache__ -not -path "./$(VENV)/*" -prune -exec rm -rf {} +
 
@@ -61,14 +61,16 @@ $(VENV)/.python:
 # Without --no-deps pip would look the extras up again; the build back end is in the lock as well,
 # so the only packages that ever come are those of the lock.
 $(VENV)/.installed: $(VENV)/.python requirements.lock pyproject.toml
-	@echo "Installing the packages of requirements.lock (700 MB on disk)"
+	@echo "Installing the packages of requirements.lock (860 MB on disk)"
 	@$(BIN)/python -m pip install --disable-pip-version-check --require-hashes \
-	  -r requirements.lock | perl -ne '$$| = 1; print "  $$1\n" if /^ *Downloading (\S+ \(.*\))/; \
-	  print if /^Installing|^ERROR/'
+	  -r requirements.lock | perl -ne '$$| = 1; \
+	  print "  $$1 $$2 $$3\n" if /^ *Downloading ([^-\s]+)-([^-\s]+)\S* (\(.*\))/; \
+	  print "  unpacking\n" if /^Installing/'
 	@$(BIN)/python -m pip install --disable-pip-version-check --quiet --no-deps \
 	  --no-build-isolation --editable .
 	@touch $@
 
 $(VENV)/.warm: $(VENV)/.installed
+	@echo "Starting each tool once: the first start compiles it, some minutes"
 	@$(BIN)/gatewright doctor --warm
 	@touch $@

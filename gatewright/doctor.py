@@ -42,10 +42,10 @@ class Check:
         Its version; None where there is none.
     origin : str
         "package" (a Python one), or the path of the program.
-    required : str
+    wanted : str
         As ">= 5.036"; "any" where every version will do.
-    optional : bool
-        Without it the step works, slower or with less to show.
+    required : bool
+        False: without it the step works, slower or with less to show.
     ok : bool
         There, and good enough.
     remedy : str
@@ -56,8 +56,8 @@ class Check:
     use: str
     found: str | None
     origin: str = ""
-    required: str = "any"
-    optional: bool = False
+    wanted: str = "any"
+    required: bool = True
     ok: bool
     remedy: str = ""
 
@@ -66,7 +66,7 @@ class Check:
         """ok; missing; unfit (there, but not good enough); optional (missing, or unfit)."""
         if self.ok:
             return "ok"
-        if self.optional:
+        if not self.required:
             return "optional"
         return "missing" if self.found is None else "unfit"
 
@@ -103,18 +103,18 @@ def check(warm: bool = False, progress: Progress | None = None) -> list[Check]:
         checks = [_started(one, say) for one in checks]
     return [
         *checks,
-        _package("onnxruntime", "compare", (1, 20), optional=True),
+        _package("onnxruntime", "compare", (1, 20), required=False),
         _optional_program("ccache", "verify", "apt install ccache: the second build of a design "
                                               "takes a second instead of half a minute"),
         _header("lz4.h", "liblz4-dev"),
         _header("zlib.h", "zlib1g-dev"),
-        _package("pytest", "tests", (8, 4), optional=True),
+        _package("pytest", "tests", (8, 4), required=False),
     ]
 
 
 def exit_status(checks: Iterable[Check]) -> int:
     """0 if all that is compulsory is there and good enough, else 2."""
-    return 0 if all(one.ok or one.optional for one in checks) else 2
+    return 0 if all(one.ok or not one.required for one in checks) else 2
 
 
 def render(checks: Iterable[Check]) -> Group:
@@ -126,7 +126,7 @@ def render(checks: Iterable[Check]) -> Group:
     styles = {"ok": "green", "missing": "bold red", "unfit": "bold red", "optional": "yellow"}
     lines = []
     for one in checks:
-        row = (one.name, one.use, one.required, one.found or "-", one.origin or "-")
+        row = (one.name, one.use, one.wanted, one.found or "-", one.origin or "-")
         table.add_row(*map(Text, row), Text(one.state, style=styles[one.state]))
         if one.remedy:
             lines.append(Text(f"{one.name}: {one.remedy}", style="" if one.ok
@@ -156,12 +156,12 @@ def _output(*argv: str, stdin: str = "", timeout: float = 60) -> tuple[int, str]
 def _python() -> Check:
     found = ".".join(map(str, sys.version_info[:3]))
     ok = sys.version_info >= (3, 11)
-    return Check(name="Python", use="all", found=found, origin=sys.executable, required=">= 3.11",
+    return Check(name="Python", use="all", found=found, origin=sys.executable, wanted=">= 3.11",
                  ok=ok, remedy="" if ok else "install Python 3.11 or newer and make the virtual "
                                              "environment again with it")
 
 
-def _package(name: str, use: str, least: tuple[int, ...], *, optional: bool = False) -> Check:
+def _package(name: str, use: str, least: tuple[int, ...], *, required: bool = True) -> Check:
     """An installed Python package; that its files are there is asked too, not only its name."""
     least_text = ".".join(map(str, least))
     try:
@@ -172,7 +172,7 @@ def _package(name: str, use: str, least: tuple[int, ...], *, optional: bool = Fa
         found = None
     ok = found is not None and _numbers(found) >= least
     return Check(name=name, use=use, found=found, origin="package" if found else "",
-                 required=f">= {least_text}", optional=optional, ok=ok,
+                 wanted=f">= {least_text}", required=required, ok=ok,
                  remedy="" if ok else _pip(f"{name}>={least_text}"))
 
 
@@ -198,7 +198,7 @@ def _program(name: str) -> Check:
     base = replace(base, found=version[0], origin=path, ok=True, remedy="")
     if name != "g++":
         return base
-    base = replace(base, required="C++20")
+    base = replace(base, wanted="C++20")
     # What Verilator's run-time needs; asked of the compiler, since versions differ by vendor.
     if not _compiles(_COROUTINES, "-std=gnu++20", "-fcoroutines"):
         return replace(base, ok=False, remedy="it does not compile C++20 with coroutines; install "
@@ -222,7 +222,7 @@ def _libpython() -> Check:
 
 def _verilator(others: Iterable[Check]) -> Check:
     """Verilator as ``verify`` will choose it."""
-    base = Check(name="Verilator", use="verify", found=None, required=">= 5.036", ok=False)
+    base = Check(name="Verilator", use="verify", found=None, wanted=">= 5.036", ok=False)
     try:
         simulator = find_simulator()
     except ToolMissing as error:
@@ -278,13 +278,13 @@ def _optional_program(name: str, use: str, remedy: str) -> Check:
     status, text = _output(path, "--version") if path else (127, "")
     version = re.search(r"\d+\.\d+(?:\.\d+)?", text) if status == 0 else None
     return Check(name=name, use=use, found=version[0] if version else None, origin=path or "",
-                 optional=True, ok=version is not None, remedy="" if version else remedy)
+                 required=False, ok=version is not None, remedy="" if version else remedy)
 
 
 def _header(name: str, package: str) -> Check:
     """A C header that Verilator's FST writer includes."""
     there = _compiles(f"#include <{name}>\n")
-    return Check(name=name, use="verify", found="yes" if there else None, optional=True, ok=there,
+    return Check(name=name, use="verify", found="yes" if there else None, required=False, ok=there,
                  origin="system" if there else "",
                  remedy="" if there else f"apt install {package}: waves as FST, many times smaller "
                                          "than VCD, which is written otherwise")
