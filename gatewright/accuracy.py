@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from golden.model import GoldenRun, cell_format
-from golden.network import FloatNetwork, IntNetwork
+from golden.network import Final, FloatNetwork, IntNetwork
 from golden.reference import apply_final
 
 from .errors import DataRefused
@@ -98,7 +98,7 @@ def measure(network: FloatNetwork, y_float, y_fixed, labels) -> tuple:
         if steps > 1:
             bits = []
             for y in results:
-                log = np.take_along_axis(apply_final(y, "log_softmax"), wanted[..., None], -1)
+                log = np.take_along_axis(apply_final(y, Final.LOG_SOFTMAX), wanted[..., None], -1)
                 bits.append(float(-np.mean(log) / np.log(2)))
             metrics.insert(0, Metric(name="bits_per_label", float_value=bits[0],
                                      fixed_value=bits[1], higher_is_better=False))

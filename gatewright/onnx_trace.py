@@ -266,5 +266,5 @@ def _remedy(kinds: list) -> str:
     if not set(kinds) & set(_RECURRENT) and set(kinds) & {"Tanh", "Sigmoid", "Relu"} \
             and sum(op in ("MatMul", "Gemm") for op in kinds) > 1:
         return ("the recurrent layer was unrolled over its steps: export it again "
-                "(PyTorch: torch.onnx.export(..., dynamo=False))")
+                "(PyTorch: torch.onnx.export(..., dynamo=False), and nn.LSTM, not nn.LSTMCell)")
     return "leave them out of the exported model, or use RNN, GRU, LSTM and linear layers"

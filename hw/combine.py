@@ -165,7 +165,8 @@ class Combine(wiring.Component):
         carried = delay(m, carried, self.SECOND, name="carried")
 
         now, result = tags[self.SECOND], tags[self.RESULT]
-        m.submodules.product = mul = Multiplier(width, width + 1)
+        blends = program.uses(Op.GRU, Op.CANDIDATE)  # h - n takes one bit more
+        m.submodules.product = mul = Multiplier(width, width + 1 if blends else width)
         addend = Signal(signed(width))
         m.d.comb += mul.a.eq(carried)
         old = None

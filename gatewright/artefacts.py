@@ -1,0 +1,98 @@
+"""The files of an output folder; names and fields are stable, because other tools read them."""
+
+import sys
+from dataclasses import asdict
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+from golden.quantise import QuantOptions
+from hw.emit import Core
+from sim import VerifyResult
+
+from . import steps
+from .folder import read_json, write_json, write_text
+from .steps import Golden, Quantised
+from .store import load_networks, save_networks
+
+__all__ = ["load_core", "load_quantised", "save_core", "save_golden", "save_quantised",
+           "save_synth", "save_verify"]
+
+
+def _version(package: str) -> str | None:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return None
+
+
+def save_quantised(folder: Path, quantised: Quantised) -> None:
+    """``network.npz`` and ``quantisation.json``."""
+    save_networks(folder / "network.npz", quantised.network, quantised.integer, quantised.options)
+    write_json(folder / "quantisation.json", {
+        "options": asdict(quantised.options),
+        "accumulator_width": quantised.integer.acc_width,
+        "tensors": {t.name: {"format": t.format, "min": t.min, "max": t.max,
+                             "saturated": t.saturated, "count": t.count, "sqnr_db": t.sqnr_db}
+                    for t in quantised.tensors}})
+
+
+def load_quantised(folder: Path) -> Quantised:
+    """The networks of a folder; the tensors' reports stay in their file."""
+    network, integer, options = load_networks(folder / "network.npz")
+    return Quantised(network=network, integer=integer, options=QuantOptions(**options))
+
+
+def save_core(folder: Path, core: Core, quantised: Quantised) -> Path:
+    """``rtl/NAME.v`` and ``manifest.json``; returns the Verilog file."""
+    network = quantised.network
+    rtl = folder / "rtl" / f"{core.name}.v"
+    write_text(rtl, core.verilog)
+    manifest = dict(core.manifest)
+    manifest["source"] = network.source
+    manifest["quantisation"] = asdict(quantised.options)
+    manifest["graph"] = {"input": asdict(network.input), "final": str(network.final),
+                         "state_inputs": [asdict(b) for b in network.state_inputs],
+                         "outputs": [asdict(b) for b in network.outputs]}
+    manifest["versions"] = manifest["versions"] | {
+        "gatewright": _version("gatewright"), "onnx": _version("onnx"),
+        "python": ".".join(map(str, sys.version_info[:3]))}
+    write_json(folder / "manifest.json", manifest)
+    return rtl
+
+
+def load_core(folder: Path, quantised: Quantised) -> tuple:
+    """(Core, Verilog file) of a folder: laid out again from the manifest's options.
+
+    The file on disk is what is simulated and routed, so a change of it by hand is noticed.
+    """
+    manifest = read_json(folder / "manifest.json", "first 'gatewright generate DIR'")
+    core = steps.generate(quantised, lanes=manifest["lanes"], cols=manifest["cols"],
+                          argmax=manifest["stream"]["output"] == "argmax", name=manifest["name"])
+    return core, folder / "rtl" / f"{core.name}.v"
+
+
+def save_golden(folder: Path, result: Golden, speed: dict) -> None:
+    """``golden.json``."""
+    first = result.metrics[0] if result.metrics else None
+    write_json(folder / "golden.json", {
+        "sequences": result.sequences, "steps": result.steps,
+        "metric": first.name if first else None,
+        "float_metric": first.float_value if first else None,
+        "fixed_metric": first.fixed_value if first else None,
+        "metrics": {m.name: {"float": m.float_value, "fixed": m.fixed_value}
+                    for m in result.metrics},
+        "top1_agreement": result.agreement,
+        "max_error_lsb": {f"{e.layer}.{e.signal}": e.max_error_lsb for e in result.errors},
+        "errors": [asdict(e) for e in result.errors],
+        "saturations": int(sum(result.run.saturations)) if result.sequences else 0,
+        "speed": speed})
+
+
+def save_verify(folder: Path, result: VerifyResult) -> None:
+    """``verify.json``."""
+    write_json(folder / "verify.json", asdict(result) | {"passed": result.passed})
+
+
+def save_synth(folder: Path, target: str, report: dict) -> None:
+    """``synth/TARGET.json``."""
+    write_json(folder / "synth" / f"{target}.json", report)

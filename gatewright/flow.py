@@ -1,0 +1,220 @@
+"""The steps as the command line runs them: with progress, tables and files."""
+
+import shutil
+import tempfile
+import time
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import numpy as np
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+import synth
+from golden.network import Final, FloatNetwork
+from golden.reference import Batch
+
+from . import artefacts, onnx_check, show, steps
+from .data import load_batch, load_float_outputs, load_labels
+from .errors import GatewrightError, quote
+from .onnx_import import import_onnx
+from .options import Options
+
+__all__ = ["Flow", "Mismatch", "choose_target"]
+
+SELF_CHECK_SEQUENCES = 4
+SELF_CHECK_TOLERANCE = 1e-3  # float32 against float64, relative to the largest output
+
+
+class Mismatch(Exception):
+    """Hardware and golden differ: exit code 1."""
+
+
+def choose_target(quantised: steps.Quantised) -> str:
+    """The smallest ECP5 whose block RAM holds the weights, with a quarter left for the rest."""
+    integer = quantised.integer
+    weights = sum(layer.w.size + (0 if layer.r is None else layer.r.size)
+                  for layer in integer.layers)
+    bits = weights * integer.weight_width
+    if integer.embedding is not None:
+        bits += integer.embedding.size * integer.act_width
+    for name in ("ecp5-25f", "ecp5-45f", "ecp5-85f"):
+        bram = synth.target_named(name).blocks["bram"]
+        if bits <= bram.available * bram.bits * 0.75:
+            return name
+    return "ecp5-85f"
+
+
+@dataclass(kw_only=True)
+class Flow:
+    """Runs steps and tells about them.
+
+    Parameters
+    ----------
+    console : Console
+    options : Options
+    """
+
+    console: Console
+    options: Options
+    _step: int = field(default=0, init=False)
+
+    def heading(self, name: str, what: str = "") -> None:
+        self._step += 1
+        self.console.print(f"\n[bold cyan]{self._step} {name}[/]  {what}", highlight=False)
+
+    def say(self, text: str) -> None:
+        self.console.print(text, highlight=False, markup=False)
+
+    def import_model(self, model: Path) -> FloatNetwork:
+        """Import; the float check against the file itself needs data and comes later."""
+        self.heading("import", str(model))
+        network = import_onnx(model)
+        self.console.print(show.layers(network))
+        hardware = "argmax" if self.options.argmax else "logits"
+        where = "the last step" if network.last_step_only else "every step"
+        final = "" if network.final is Final.NONE else (
+            f"; the graph ends in {network.final}, which is left to the host")
+        self.say(f"the hardware outputs {hardware} of {where}{final}")
+        for note in network.notes:
+            self.console.print(f"[yellow]note:[/] {note}", highlight=False)
+        return network
+
+    def load(self, network: FloatNetwork, path: Path) -> Batch:
+        batch = load_batch(network, path)
+        for note in batch.notes:
+            self.console.print(f"[yellow]note:[/] {note}", highlight=False)
+        return batch
+
+    def self_check(self, network: FloatNetwork, model: Path, batch: Batch) -> None:
+        """Compare the import with the file itself, run by onnxruntime or onnx.reference."""
+        some = batch.take(slice(0, SELF_CHECK_SEQUENCES))
+        worst = onnx_check.check_against_onnx(network, model, some)
+        if worst is None:
+            self.say("float check: nothing here can run the file (install onnxruntime)")
+            return
+        scale = max(1.0, max(float(np.abs(a).max())
+                             for a in onnx_check.float_outputs(network, some).values()))
+        self.say(f"float check: largest difference from the ONNX file itself {worst:.2g} "
+                 f"over {len(some)} sequences")
+        if worst > SELF_CHECK_TOLERANCE * scale:
+            raise GatewrightError(quote(model, 200), f"the imported network differs from the file "
+                                  f"by {worst:.3g}", "please report this file")
+
+    def quantise(self, network: FloatNetwork, calibration: Path) -> steps.Quantised:
+        options = self.options.quantisation
+        self.heading("quantise", f"W{options.weight_width}A{options.act_width}, {options.method}")
+        batch = self.load(network, calibration)
+        quantised = steps.quantise(network, batch, options)
+        self.console.print(show.tensors(quantised))
+        self.say(f"calibrated on {len(batch)} sequences; accumulator {quantised.integer.acc_width} "
+                 f"bits, which no input can overflow")
+        return quantised
+
+    def golden(self, quantised: steps.Quantised, inputs: Path, labels: Path | None,
+               float_outputs: Path | None = None, model: Path | None = None) -> tuple:
+        """Run golden over all sequences; returns (Golden, speed figures)."""
+        self.heading("golden", str(inputs))
+        network = quantised.network
+        batch = self.load(network, inputs)
+        found = inputs.with_name("labels.npy")
+        if labels is None and found.is_file() and found != inputs:
+            labels = found
+            self.say(f"labels: {found}")
+        wanted = None if labels is None else load_labels(labels, len(batch))
+        result = steps.golden(quantised, batch, wanted)
+        self.console.print(show.errors(result))
+        for line in show.metric_lines(result):
+            self.say(line)
+        if float_outputs is not None:
+            self._compare_recorded(network, batch, float_outputs)
+        return result, self._speed(quantised, result, batch, model)
+
+    def _compare_recorded(self, network, batch, path: Path) -> None:
+        recorded = load_float_outputs(network, path, len(batch))
+        ours = onnx_check.float_outputs(network, batch)
+        worst = max(float(np.abs(ours[name] - array).max()) for name, array in recorded.items())
+        self.say(f"largest difference of the float network from {path}: {worst:.2g}")
+
+    def _speed(self, quantised, result: steps.Golden, batch: Batch, model: Path | None) -> dict:
+        speed = {"golden_seconds": result.seconds,
+                 "golden_steps_per_second": result.steps / result.seconds}
+        line = (f"golden: {result.sequences} sequences in {result.seconds:.2f} s, "
+                f"{speed['golden_steps_per_second']:,.0f} steps/s")
+        timed = None
+        if model is not None:
+            try:
+                timed = onnx_check.onnxruntime_outputs(quantised.network, model, batch)
+            except GatewrightError as error:
+                self.say(f"onnxruntime: {error}")
+        if timed is not None:
+            _, seconds, together = timed
+            speed |= {"onnxruntime_seconds": seconds, "onnxruntime_batched": together}
+            line += (f"; onnxruntime {seconds:.2f} s "
+                     f"({'one batch' if together else 'one sequence a run: the file fixes batch 1'})")
+        self.say(line)
+        return speed
+
+    def generate(self, quantised: steps.Quantised, target: str):
+        """Generate for a device's default array, or the one asked for."""
+        options = self.options
+        lanes = options.lanes or steps.default_lanes(quantised.integer, target)
+        self.heading("generate", f"{lanes} lanes" + ("" if options.lanes else f", for {target}"))
+        start = time.perf_counter()
+        core = steps.generate(quantised, lanes=lanes, cols=options.cols, argmax=options.argmax)
+        self.console.print(show.schedule(core))
+        manifest = core.manifest
+        self.say(f"{manifest['cycles_per_step']} cycles a step, "
+                 f"{manifest['cycles']['exposed_per_step']} of them exposed; "
+                 f"multipliers {manifest['mac_utilisation']:.1%} busy; "
+                 f"{len(core.verilog) / 1e3:,.0f} kB of Verilog in "
+                 f"{time.perf_counter() - start:.1f} s")
+        return core
+
+    def verify(self, core, result: steps.Golden, folder: Path, rtl: Path, *, waves: bool = False):
+        """Simulate and compare; raises Mismatch at the first difference, its file written."""
+        n = min(self.options.sequences, result.sequences)
+        self.heading("verify", f"{n} sequences under Verilator and cocotb, "
+                               "without and with random pauses")
+        columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(),
+                   TextColumn("words"), TimeElapsedColumn())
+        with Progress(*columns, console=self.console, transient=True) as progress:
+            task = progress.add_task("building the simulation", total=None)
+
+            def tell(name, words, of):
+                progress.update(task, description=name, completed=words, total=of)
+
+            with tempfile.TemporaryDirectory(prefix="gatewright-") as build:
+                verdict = steps.verify(core, result, sequences=n, seed=self.options.seed, rtl=rtl,
+                                       build_dir=Path(build), waves=waves, progress=tell)
+                if verdict.waves:
+                    kept = folder / f"{core.name}{Path(verdict.waves).suffix}"
+                    shutil.move(verdict.waves, kept)
+                    verdict = replace(verdict, waves=kept.name)
+        artefacts.save_verify(folder, verdict)
+        self.say(f"simulator: {verdict.simulator}")
+        if not verdict.passed:
+            raise Mismatch(verdict.first_difference["message"] if verdict.first_difference
+                           else "the bench compared nothing")
+        self.console.print(f"[bold green]bit-exact: {verdict.words}/{verdict.words} words[/]",
+                           highlight=False)
+        self.say(f"cycles per step: predicted {verdict.cycles_per_step_predicted}, measured "
+                 f"{verdict.cycles_per_step_measured or 'none (one-step sequences)'}")
+        self.say(f"cycles in all: predicted {verdict.cycles_predicted}, measured "
+                 f"{verdict.cycles_measured}; {verdict.cycles_per_second:,.0f} cycles/s simulated")
+        if verdict.waves:
+            self.say(f"waves: {verdict.waves}")
+        return verdict
+
+    def synth(self, core, target: str, folder: Path) -> dict:
+        self.heading("synth", f"{target}, seed {self.options.seed}")
+        with self.console.status("") as status:
+            build = folder / "synth" / f"{target}.build"
+            report = steps.place_and_route(core, target, seed=max(1, self.options.seed),
+                                           build_dir=build, progress=status.update)
+            shutil.rmtree(build)  # left where it fails: its logs tell why
+        artefacts.save_synth(folder, target, report)
+        self.console.print(show.devices([report]))
+        for warning in report["warnings"]:
+            self.console.print(f"[yellow]note:[/] {warning}", highlight=False)
+        return report
