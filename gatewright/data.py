@@ -161,10 +161,10 @@ def _primary(arrays: dict, name: str, what: str) -> np.ndarray:
                       "name the arrays like the graph's inputs")
 
 
-def _sibling(path: Path, name: str) -> Path | None:
-    """inputs.npy -> inputs_<name>.npy, for names that are safe in a path."""
-    safe = re.fullmatch(r"[A-Za-z0-9_.\-]{1,100}", name)
-    return path.with_name(f"{path.stem}_{name}.npy") if safe else None
+def _sibling(path: Path, name: str) -> Path:
+    """inputs.npy -> inputs_<name>.npy, with _ for what a file name should not hold."""
+    safe = re.sub(r"[^A-Za-z0-9_.\-]", "_", name)[:100]
+    return path.with_name(f"{path.stem}_{safe}.npy")
 
 
 def load_batch(network: FloatNetwork, path: Path | str, *, limit: int | None = None) -> LoadedBatch:
@@ -209,11 +209,12 @@ def load_batch(network: FloatNetwork, path: Path | str, *, limit: int | None = N
         sibling = _sibling(path, state.name)
         if state.name in arrays:
             given, label = arrays[state.name], f"{what}, array {quote(state.name)}"
-        elif sibling is not None and sibling.is_file():
+        elif sibling.is_file():
             label = quote(sibling, 200)
             given = _primary(_arrays(sibling, label), state.name, label)
         else:
-            notes.append(f"No data for the initial state {quote(state.name)}: zeros are used.")
+            notes.append(f"No data for the initial state {quote(state.name)} "
+                         f"({quote(sibling.name)}): zeros are used.")
             zeros = {k: np.zeros((len(x), network.layers[k].units)) for k in state.layers}
             states[state.kind].update(zeros)
             continue
@@ -272,7 +273,7 @@ def load_float_outputs(network: FloatNetwork, path: Path | str, n: int) -> dict:
             array = _primary(arrays, binding.name, what)
         elif binding.name in arrays:
             array = arrays[binding.name]
-        elif sibling is not None and sibling.is_file():
+        elif sibling.is_file():
             what = quote(sibling, 200)
             array = _primary(_arrays(sibling, what), binding.name, what)
         else:

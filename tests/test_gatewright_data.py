@@ -86,6 +86,19 @@ def test_states_beside_the_inputs(chars, tmp_path):
         load_batch(chars, path)
 
 
+def test_state_names_that_are_no_file_names(tmp_path):
+    net = build.Net()
+    x, h = net.input("x", [4, 1, 2]), net.input("../onnx::GRU_1", [1, 1, 3])
+    net.cell("GRU", x, 2, 3, h=h)
+    net.output(net.nodes[-1].output[0])
+    network = network_of(net, tmp_path)
+    path = saved(tmp_path / "x.npy", np.zeros((2, 4, 1, 2)))
+    assert "'x_.._onnx__GRU_1.npy'" in load_batch(network, path).notes[0]
+    saved(tmp_path / "x_.._onnx__GRU_1.npy", np.ones((2, 1, 1, 3)))
+    batch = load_batch(network, path)
+    assert batch.notes == () and batch.h0[0].all()
+
+
 def test_archive(chars, tmp_path):
     ids, h0, c0 = RNG.integers(0, 7, (3, 5)), RNG.normal(size=(3, 2, 3)), np.ones((3, 2, 1, 3))
     np.savez_compressed(tmp_path / "all.npz", ids=ids, h0=h0, c0=c0)
