@@ -1,11 +1,15 @@
 """Small ONNX files in the spellings that exporters use, built with onnx.helper alone.
 
-T steps, I inputs, H units, O outputs, V tokens. Each function of ``SPELLINGS`` returns a ``Net``.
+T steps, I inputs, H units, O outputs, V tokens.
 """
 
 import numpy as np
 import onnx
+import pytest
 from onnx import TensorProto, helper, numpy_helper
+
+from gatewright.errors import ImportRefused
+from gatewright.onnx_import import import_onnx
 
 GATES = {"RNN": 1, "GRU": 3, "LSTM": 4}
 
@@ -192,3 +196,20 @@ def headed(head, kind="GRU", *, steps=5, opset=17, last=True) -> Net:
     head(net, picked)
     return _rename_last(net, "out", kind=TensorProto.INT64 if net.nodes[-1].op_type == "ArgMax"
                         else TensorProto.FLOAT)
+
+
+def refusal(path) -> str:
+    """The message of a refused file: one line that starts with the file."""
+    with pytest.raises(ImportRefused) as caught:
+        import_onnx(path)
+    text = str(caught.value)
+    assert "\n" not in text and text.startswith("'") and len(text) < 1500
+    assert caught.value.exit_code == 2
+    return text
+
+
+def refused(net, tmp_path) -> str:
+    model = net if isinstance(net, onnx.ModelProto) else net.model()
+    path = tmp_path / "net.onnx"
+    path.write_bytes(model.SerializeToString())
+    return refusal(path)
