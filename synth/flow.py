@@ -19,13 +19,17 @@ _STAGES = MappingProxyType({
     "Info: Packing constants": "packing", "Info: Creating initial": "placing",
     "Info: Running simulated": "refining the placement", "Info: Routing..": "routing"})
 
-# The memory cells that are left after map_ram are those that become logic: their sizes are kept.
-# Widths that do not agree are only a warning to Yosys, but they cut the data path: an error here.
+# Two warnings of Yosys are errors here: widths that do not agree cut the data path, and a wire
+# with two drivers becomes a constant. The memory cells that are left after map_ram are those that
+# become logic: their sizes are kept.
 _SCRIPT = """\
 read_verilog core.v
 read_verilog pins.v
 logger -werror "Resizing cell port {top}.core."
-{synth} -top {top} -run begin:map_ram
+logger -werror "Driver-driver conflict"
+{synth} -top {top} -run begin:coarse
+{before_coarse}
+{synth} -run coarse:map_ram
 {synth} -run map_ram:map_ffram
 select t:$mem_v2
 write_json -selected memories.json
@@ -90,7 +94,8 @@ def place_and_route(verilog: Path | str, manifest: dict, target: Target | str, *
     for file, content in ({"core.v": text} | images).items():
         (build_dir / file).write_text(content)
     (build_dir / "pins.v").write_text(pins)
-    (build_dir / "synth.ys").write_text(_SCRIPT.format(top=WRAPPER, synth=target.yosys))
+    (build_dir / "synth.ys").write_text(_SCRIPT.format(
+        top=WRAPPER, synth=target.yosys, before_coarse=target.before_coarse))
 
     say = progress or (lambda message: None)
     say(f"yosys: synthesising {name} for {target.name}")

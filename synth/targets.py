@@ -65,6 +65,8 @@ class Target:
         that the placer never stops early.
     unproved_above_mhz : float or None
         A reported clock above this earns a warning: no data-sheet figure backs it.
+    before_coarse : str
+        Yosys commands to run on the flat design before its coarse-grain passes.
     """
 
     name: str
@@ -76,6 +78,7 @@ class Target:
     lanes: int
     freq_goal_mhz: float
     unproved_above_mhz: float | None = None
+    before_coarse: str = ""
 
     @property
     def pnr_tool(self) -> str:
@@ -100,6 +103,16 @@ def _ecp5(size: int, speed: int, *, luts: int, bram: int, dsp: int, lanes: int) 
         unproved_above_mhz=180.0 if speed == 6 else None)
 
 
+# Yosys 0.70 packs the second of two registers behind a product into SB_MAC16 but may leave the old
+# register in place, driving the same wire: the product then reads as constant 0. So second
+# registers are turned into plain flip-flops, which the packing does not touch. It costs the adder
+# behind them, which would have been packed too, and whose delay nextpnr does not know there.
+_ICE40_SECOND_REGISTERS = """\
+opt_clean
+select -set product t:$mul %co:+[Y] t:$mul %d
+select -set first @product %co:+[D] w:* %d %co:+[Q] t:* %d
+simplemap @first %co:+[D] w:* %d"""
+
 _TARGETS = (
     *(_ecp5(25, speed, luts=24288, bram=56, dsp=28, lanes=16) for speed in (6, 8)),
     *(_ecp5(45, speed, luts=43848, bram=108, dsp=72, lanes=48) for speed in (6, 8)),
@@ -116,7 +129,7 @@ _TARGETS = (
                          datasheet_mhz=50.0),
             "spram": Block(available=4, cell="ICESTORM_SPRAM", noun="SPRAM blocks", bits=262144,
                            datasheet_mhz=70.0)}),
-        lanes=4, freq_goal_mhz=48.0),
+        lanes=4, freq_goal_mhz=48.0, before_coarse=_ICE40_SECOND_REGISTERS),
 )
 
 TARGETS: MappingProxyType[str, Target] = MappingProxyType({t.name: t for t in _TARGETS})

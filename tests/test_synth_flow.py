@@ -1,5 +1,6 @@
 """Real place and route of small cores, with the tools that are installed."""
 
+import dataclasses
 import json
 import random
 import re
@@ -255,3 +256,29 @@ def test_native_tool_is_preferred(monkeypatch, tmp_path):
 def test_warm_reports_versions():
     report = tools.warm(["nextpnr-ice40"])["nextpnr-ice40"]
     assert report["found"] and report["version"][0].isdigit() and report["seconds"] < 600
+
+
+def product_core(stages):
+    """A product between registers, ``stages`` of them behind it, and logic after the last."""
+    chain = "".join(f" q{n} <= q{n - 1};" for n in range(1, stages))
+    text = f"""module product(input clk, input [31:0] x, output [31:0] y);
+      reg signed [15:0] a, b; reg signed [31:0] {", ".join(f"q{n}" for n in range(stages))};
+      assign y = q{stages - 1} ^ x;
+      always @(posedge clk) begin {{a, b}} <= x; q0 <= a * b;{chain} end endmodule"""
+    ports = [{"name": name, "direction": direction, "width": width} for name, direction, width in
+             (("clk", "in", 1), ("x", "in", 32), ("y", "out", 32))]
+    return text, {"name": "product", "ports": ports, "cycles_per_step": 1, "lanes": 1}
+
+
+@pytest.mark.parametrize("stages", [1, 2, 3])
+def test_up5k_keeps_products_behind_any_registers(tmp_path, stages):
+    result = place_and_route(*product_core(stages), "up5k", build_dir=tmp_path)
+    assert result["dsp"]["used"] == 1
+    assert not any("multipliers" in warning for warning in result["warnings"])
+
+
+def test_wire_with_two_drivers_is_an_error(tmp_path):
+    # What Yosys does to the second register where nothing holds it back.
+    bare = dataclasses.replace(target_named("up5k"), before_coarse="")
+    with pytest.raises(SynthError, match=r"Driver-driver conflict for .* \(log: .*yosys\.log\)$"):
+        place_and_route(*product_core(2), bare, build_dir=tmp_path)
