@@ -185,8 +185,9 @@ class Combine(wiring.Component):
             m.submodules.updates = updates = Ram(width=width, depth=program.n_units)
             m.d.comb += [
                 updates.r_addr.eq(tags[self.SECOND - Ram.latency].unit),
-                updates.w_en.eq(tags[0].valid & (tags[0].op == Op.UPDATE)),
-                updates.w_addr.eq(tags[0].unit), updates.w_data.eq(self.a)]
+                # Not earlier: the next sequence's z must not overtake the candidate that reads this.
+                updates.w_en.eq(now.valid & (now.op == Op.UPDATE)),
+                updates.w_addr.eq(now.unit), updates.w_data.eq(carried)]
         with m.Switch(now.op):
             with m.Case(Op.RESULT):
                 m.d.comb += addend.eq(carried)
