@@ -71,7 +71,12 @@ class Schedule:
     @property
     def interval(self) -> int:
         """Cycles from step to step while input and output keep up: the steady state."""
-        return max(self.length + self.tail, self.program.network.inputs + 2)
+        return max(self.length + self.tail, self.program.network.inputs)
+
+    @property
+    def interval_last(self) -> int:
+        """Cycles from a sequence's last step to the next sequence's first, states apart."""
+        return max(self.length_last + self.tail_last, self.program.network.inputs)
 
     @property
     def exposed(self) -> int:
@@ -183,6 +188,10 @@ def make_schedule(program: Program, latencies: Latencies) -> Schedule:
                 interval = max(interval, int((needed - issue).max()))
             column += segment.words(cols)
     end_last, drained_last = ends.get(True, (end, drained))
+    if interval == end == program.network.inputs:
+        # Input and array in the same time: a bank is free one cycle after its step, so that every
+        # other step would start a cycle late. One cycle for each keeps the interval constant.
+        interval += 1
     tail_last = max(0, drained_last - to_first - end_last)
     return Schedule(program=program, latencies=latencies, waits=tuple(waits), gaps=tuple(gaps),
                     tail=interval - end, tail_last=tail_last, length=end, length_last=end_last)
