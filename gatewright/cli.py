@@ -48,6 +48,8 @@ ActWidth = Annotated[int | None, typer.Option(
 CellWidth = Annotated[int | None, typer.Option(help="Bits of the LSTM's c, 8 to 24 (16).")]
 MethodName = Annotated[str | None, typer.Option(
     help="How ranges are taken: minmax, percentile or least-squares.")]
+RoundingName = Annotated[str | None, typer.Option(
+    help="Weights to integers: calibrated (on the data's own sums) or nearest.")]
 Headroom = Annotated[int | None, typer.Option(
     help="Spare integer bits of inputs and unbounded results.")]
 Lanes = Annotated[int | None, typer.Option(
@@ -96,11 +98,12 @@ def import_(model: Model = None, as_json: AsJson = False):
 def quantise(model: Annotated[Path, typer.Argument(help="ONNX file.")],
              calibration: Calibration = None, out: Out = None, force: Force = False,
              config: Config = None, weight_width: WeightWidth = None, act_width: ActWidth = None,
-             cell_width: CellWidth = None, method: MethodName = None, headroom: Headroom = None,
-             as_json: AsJson = False):
+             cell_width: CellWidth = None, method: MethodName = None, rounding: RoundingName = None,
+             headroom: Headroom = None, target: Targets = None, as_json: AsJson = False):
     """Choose fixed-point formats from calibration data; makes the folder the others work in."""
     options = read_options(config, weight_width=weight_width, act_width=act_width,
-                           cell_width=cell_width, method=method, headroom=headroom)
+                           cell_width=cell_width, method=method, rounding=rounding,
+                           headroom=headroom, targets=tuple(target) if target else None)
     _need(calibration, "--calibration", "sequences to choose formats from")
     flow = Flow(console=_console(as_json), options=options)
     network = flow.import_model(model)
@@ -174,7 +177,7 @@ def run(model: Model = None, calibration: Calibration = None, inputs: Inputs = N
         labels: Labels = None, float_outputs: FloatOutputs = None, out: Out = None,
         force: Force = False, config: Config = None, weight_width: WeightWidth = None,
         act_width: ActWidth = None, cell_width: CellWidth = None, method: MethodName = None,
-        headroom: Headroom = None, lanes: Lanes = None, cols: Cols = None, argmax: Argmax = None,
+        rounding: RoundingName = None, headroom: Headroom = None, lanes: Lanes = None, cols: Cols = None, argmax: Argmax = None,
         target: Targets = None, sequences: Sequences = None, seed: Seed = None,
         waves: Waves = False,
         no_synth: Annotated[bool, typer.Option("--no-synth", help="Leave place and route out.")]
@@ -182,7 +185,7 @@ def run(model: Model = None, calibration: Calibration = None, inputs: Inputs = N
     """All steps, from the ONNX file to a proven, placed and routed core."""
     options = read_options(
         config, weight_width=weight_width, act_width=act_width, cell_width=cell_width,
-        method=method, headroom=headroom, lanes=lanes, cols=cols, argmax=argmax,
+        method=method, rounding=rounding, headroom=headroom, lanes=lanes, cols=cols, argmax=argmax,
         targets=tuple(target) if target else None, sequences=sequences, seed=seed)
     if model is None:
         example = example_dir("digits_lstm")

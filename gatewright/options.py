@@ -5,7 +5,7 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
-from golden.quantise import Method, QuantOptions
+from golden.quantise import Method, QuantOptions, Rounding
 from synth import TARGETS
 
 from .errors import GatewrightError, quote
@@ -25,6 +25,9 @@ class Options(BaseModel):
     act_width: int = Field(16, ge=4, le=18, description="bits of inputs, states and results")
     cell_width: int = Field(16, ge=8, le=24, description="bits of the LSTM's cell state")
     method: Method = Field(Method.MINMAX, strict=False, description="how ranges are taken")
+    rounding: Rounding = Field(Rounding.CALIBRATED, strict=False, description="of weights")
+    operand_width: int | None = Field(None, ge=16, le=27,
+                                      description="bits of a vector element at the multipliers")
     per_row: bool = Field(True, description="a weight fraction for each row")
     headroom: int | None = Field(None, ge=0, le=4, description="spare integer bits")
     lanes: int | None = Field(None, ge=1, le=1024, description="rows worked on at once")
@@ -44,9 +47,12 @@ class Options(BaseModel):
 
     @property
     def quantisation(self) -> QuantOptions:
-        """The part that the quantiser takes."""
-        return QuantOptions(**{name: getattr(self, name) for name in (
-            "weight_width", "act_width", "cell_width", "method", "per_row", "headroom")})
+        """The part that the quantiser takes; multipliers as narrow as the narrowest device's."""
+        width = self.operand_width or min(
+            (TARGETS[name].operand_width for name in self.targets or ()), default=18)
+        return QuantOptions(operand_width=width, **{name: getattr(self, name) for name in (
+            "weight_width", "act_width", "cell_width", "method", "rounding", "per_row",
+            "headroom")})
 
 
 def read_options(config: Path | None = None, **flags) -> Options:

@@ -62,7 +62,9 @@ class GoldenRun:
 
         Pre-activations are left out: clipping them at +-16 is how the tables work.
         """
-        return sum(layer[name] for layer in self.saturated for name in ("h", "c") if name in layer)
+        counts = np.zeros(len(self.y), dtype=np.int64)
+        return sum((layer[name] for layer in self.saturated for name in ("h", "c")
+                    if name in layer), start=counts)
 
 
 def encode(network: FloatNetwork, integer: IntNetwork, batch: Batch) -> Codes:
@@ -148,32 +150,36 @@ def _step(layer: IntLayer, x, h, c, network: IntNetwork, table: TanhTable,
     def pre(name, acc, rows):
         return count(name, round_shift(acc, shift[rows]), width)
 
-    acc = dot(x, layer.w) + layer.bias_x
+    acc = dot(x << layer.x_shift, layer.w) + layer.bias_x
     every = slice(None)
+
+    def recurrent(vector, rows):
+        return dot(vector << layer.h_shift, layer.r[rows])
+
     if layer.cell in (Cell.LINEAR, Cell.RNN):
         if layer.cell is Cell.RNN:
-            acc = acc + dot(h, layer.r)
+            acc = acc + recurrent(h, every)
         a = pre("pre", acc, every)
         return {"acc": acc, "pre": a, "h": _result(layer, a, layer.activation, table, count)}
     if layer.cell is Cell.LSTM:
-        a = pre("pre", acc + dot(h, layer.r), every).reshape(-1, 4, units)
+        a = pre("pre", acc + recurrent(h, every), every).reshape(-1, 4, units)
         names = {f"pre_{gate}": a[:, k] for k, gate in enumerate("ifgo")}
         return names | _lstm(a, c, network, table, count)
 
     rz, last = slice(0, 2 * units), slice(2 * units, None)
-    a = pre("pre_rz", acc[:, rz] + dot(h, layer.r[rz]), rz)
+    a = pre("pre_rz", acc[:, rz] + recurrent(h, rz), rz)
     r = activate(a[:, :units], table, Activation.SIGMOID)
     z = activate(a[:, units:], table, Activation.SIGMOID)
     gate = network.gate.frac
     if layer.cell is Cell.GRU:
         nx = pre("pre_nx", acc[:, last], last)
-        nh = pre("pre_nh", dot(h, layer.r[last]) + layer.bias_h[last], last)
+        nh = pre("pre_nh", recurrent(h, last) + layer.bias_h[last], last)
         total = round_shift((nx << gate) + r * nh, gate)
         pre_n = count("pre_n", total, width)
         extra = {"pre_nx": nx, "pre_nh": nh}
     else:
         rh = saturate(round_shift(r * h, gate), network.gate.width)
-        pre_n = pre("pre_n", acc[:, last] + dot(rh, layer.r[last]), last)
+        pre_n = pre("pre_n", acc[:, last] + recurrent(rh, last), last)
         extra = {"rh": rh}
     n = activate(pre_n, table, Activation.TANH)
     return extra | {"pre_r": a[:, :units], "pre_z": a[:, units:], "pre_n": pre_n, "r": r, "z": z,

@@ -235,14 +235,17 @@ class IntLayer:
 
     Parameters
     ----------
-    w : int64 (G*H, I), weight_width bits, row k has frac ``acc_frac[k] - x.frac``
-    r : int64 (G*H, H) or None, row k has frac ``acc_frac[k] - h.frac``
+    w : int64 (G*H, I), weight_width bits, row k has frac ``acc_frac[k] - x.frac - x_shift``
+    r : int64 (G*H, H) or None, row k has frac ``acc_frac[k] - h.frac - h_shift``
     bias_x, bias_h : int64 (G*H,), in the accumulator format of their row
         ``bias_h`` is zero except in the candidate rows (n) of a reset-after GRU.
     acc_frac : int64 (G*H,)
         Fractional bits of each row's accumulator.
     x, h, pre : Fixed
         Formats of the input vector, the result, and the pre-activation.
+    x_shift, h_shift : int >= 0
+        Left shift of x and of h(t-1) in front of the multipliers, so that both parts of a row can
+        use all bits of their weights although they share an accumulator; at most one is not 0.
     """
 
     name: str
@@ -257,6 +260,8 @@ class IntLayer:
     x: Fixed
     h: Fixed
     pre: Fixed
+    x_shift: int = 0
+    h_shift: int = 0
     last_only: bool = False
 
     @property
@@ -267,9 +272,9 @@ class IntLayer:
     @property
     def acc_bound(self) -> int:
         """Largest magnitude that a row's sum, bias included, can reach for any input at all."""
-        total = np.abs(self.w).sum(axis=1) * -self.x.min
+        total = np.abs(self.w).sum(axis=1) * (-self.x.min << self.x_shift)
         if self.r is not None:
-            total = total + np.abs(self.r).sum(axis=1) * -self.h.min
+            total = total + np.abs(self.r).sum(axis=1) * (-self.h.min << self.h_shift)
         return int((total + np.abs(self.bias_x) + np.abs(self.bias_h)).max())
 
 
@@ -315,6 +320,11 @@ class IntNetwork:
     def recurrent(self) -> tuple:
         """Indices of the recurrent layers."""
         return tuple(i for i, layer in enumerate(self.layers) if layer.cell is not Cell.LINEAR)
+
+    @property
+    def operand_width(self) -> int:
+        """Bits of a vector element in front of the multipliers, shifts included."""
+        return self.act_width + max(max(la.x_shift, la.h_shift) for la in self.layers)
 
     @property
     def acc_width(self) -> int:

@@ -6,27 +6,20 @@ row, and the input's fraction is chosen with that in mind.
 """
 
 from dataclasses import dataclass
-from enum import StrEnum
 
 import numpy as np
 
 from .fixed import Fixed, quantise
 from .network import Activation, Cell, FloatLayer, FloatNetwork, IntLayer, IntNetwork
+from .ranges import Method, choose_frac
 from .reference import Batch, run_float
+from .rounding import Rounding, round_rows
 
-__all__ = ["Method", "QuantOptions", "TensorReport", "quantise_network"]
+__all__ = ["Method", "QuantOptions", "Rounding", "TensorReport", "quantise_network"]
 
 MAX_ROW_SPREAD = 6       # fractional bits that a row may have beyond its matrix's widest row
 MAX_ACCUMULATOR = 48     # bits: the widest accumulator that the array is built with
 FRAC_SEARCH = 6          # how far below its largest fraction the input's may be moved
-
-
-class Method(StrEnum):
-    """How a range is taken from observed values."""
-
-    MINMAX = "minmax"                # everything observed fits
-    PERCENTILE = "percentile"        # 99.9 % of the magnitudes fit
-    LEAST_SQUARES = "least-squares"  # smallest sum of squared errors, clipping included
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,8 +34,12 @@ class QuantOptions:
     cell_width : int, 8 to 24
         The LSTM's c, whatever the weights' width.
     method : Method
+    rounding : Rounding
     per_row : bool
         One weight fraction a row (True) or a matrix.
+    operand_width : int, 16 to 27
+        Bits that the multipliers take of a vector element; what ``act_width`` leaves of it is there
+        to line up the two parts of a row. 18 is what most DSP blocks have, 16 the iCE40's.
     headroom : int or None
         Spare integer bits of inputs and unbounded results beyond the calibration data; None: one
         bit from 12-bit words on, where it costs nothing that can be seen, none below.
@@ -52,12 +49,14 @@ class QuantOptions:
     act_width: int = 16
     cell_width: int = 16
     method: Method = Method.MINMAX
+    rounding: Rounding = Rounding.CALIBRATED
     per_row: bool = True
+    operand_width: int = 18
     headroom: int | None = None
 
     def __post_init__(self):
         for name, low, high in (("weight_width", 2, 16), ("act_width", 4, 18),
-                                ("cell_width", 8, 24)):
+                                ("cell_width", 8, 24), ("operand_width", 16, 27)):
             value = getattr(self, name)
             if not isinstance(value, int) or isinstance(value, bool):
                 raise TypeError(f"{name} must be an integer, not {value!r}")
@@ -121,37 +120,6 @@ def _report_rows(name: str, values, codes, frac, width: int) -> TensorReport:
     return _report(name, values, codes, step, text, int(saturated))
 
 
-def largest_frac(limit, width: int) -> np.ndarray:
-    """Most fractional bits with which +-limit still fits; zeros give the width itself."""
-    limit = np.atleast_1d(np.asarray(limit, dtype=np.float64))
-    top = (1 << (width - 1)) - 1
-    safe = np.where(limit > 0, limit, 1.0)
-    frac = np.floor(np.log2((top + 0.5) / safe))
-    frac = frac - (np.rint(np.ldexp(safe, frac.astype(np.int64))) > top)
-    return np.where(limit > 0, frac, width).astype(np.int64)
-
-
-def choose_frac(values, width: int, method: Method) -> np.ndarray:
-    """Fraction for each row of ``values`` (float64 (R, N)) -> int64 (R,)."""
-    magnitude = np.abs(values)
-    limit = magnitude.max(axis=1)
-    if method is Method.PERCENTILE:
-        limit = np.percentile(magnitude, 99.9, axis=1)
-    frac = largest_frac(limit, width)
-    if method is Method.LEAST_SQUARES:
-        best = np.full(len(values), np.inf)
-        start, chosen = frac, frac
-        for extra in range(5):
-            trial = start + extra
-            step = 2.0 ** -trial.astype(np.float64)[:, None]
-            codes = np.clip(np.rint(values / step), -(1 << (width - 1)), (1 << (width - 1)) - 1)
-            error = ((values - codes * step) ** 2).sum(axis=1)
-            chosen = np.where(error < best, trial, chosen)
-            best = np.minimum(best, error)
-        frac = chosen
-    return frac
-
-
 def _range_format(values, width: int, options: QuantOptions, spare: int) -> Fixed:
     frac = int(choose_frac(values.reshape(1, -1), width, options.method)[0])
     return Fixed(width=width, frac=frac - spare)
@@ -166,22 +134,31 @@ def _weight_frac(weights, options: QuantOptions) -> np.ndarray:
     return np.minimum(frac, widest + MAX_ROW_SPREAD)
 
 
-def _input_format(layer: FloatLayer, x, options: QuantOptions, h_frac: int) -> Fixed:
-    """Format of a network input: the fraction at which the first layer's sums lose least."""
-    top = _range_format(x, options.act_width, options, options.spare_bits)
+def _align(layer: FloatLayer, x, fracs, h_frac: int, options: QuantOptions) -> tuple:
+    """(x.frac, x_shift, h_shift) with which the row sums lose least to weight rounding.
+
+    Parameters
+    ----------
+    x : float64 (N, I), samples of the layer's input
+    fracs : iterable of int, the fractions that x may have, the preferred one first
+    h_frac : int
+    """
+    fracs = list(fracs)
     if layer.r is None:
-        return top
+        return fracs[0], 0, 0
     w_frac, r_frac = _weight_frac(layer.w, options), _weight_frac(layer.r, options)
-    power = np.mean(np.square(x.reshape(-1, x.shape[-1])), axis=0)
+    x_power = np.mean(np.square(x), axis=0).sum()
 
-    def noise(frac):
-        acc = np.minimum(w_frac + frac, r_frac + h_frac)
-        w_step, r_step = 4.0 ** -(acc - frac), 4.0 ** -(acc - h_frac)
+    def noise(choice):
+        frac, x_shift, h_shift = choice
+        acc = np.minimum(w_frac + frac + x_shift, r_frac + h_frac + h_shift)
+        w_step, r_step = 4.0 ** -(acc - frac - x_shift), 4.0 ** -(acc - h_frac - h_shift)
         x_step = 4.0 ** -frac * np.square(layer.w).sum(axis=1)
-        return float(np.sum(w_step * power.sum() + r_step * layer.units / 3 + x_step))
+        return float(np.sum(w_step * x_power + r_step * layer.units / 3 + x_step))
 
-    fracs = range(top.frac, top.frac - FRAC_SEARCH - 1, -1)
-    return Fixed(width=top.width, frac=min(fracs, key=noise))
+    spare = max(0, options.operand_width - options.act_width)
+    shifts = [(0, 0)] + [pair for k in range(1, spare + 1) for pair in ((k, 0), (0, k))]
+    return min(((frac, *pair) for frac in fracs for pair in shifts), key=noise)
 
 
 def _result_format(layer: FloatLayer, h, gate: Fixed, options: QuantOptions) -> Fixed:
@@ -191,42 +168,76 @@ def _result_format(layer: FloatLayer, h, gate: Fixed, options: QuantOptions) -> 
     return _range_format(h, options.act_width, options, options.spare_bits)
 
 
-def _quantise_layer(layer: FloatLayer, x: Fixed, h: Fixed, pre: Fixed,
-                    options: QuantOptions) -> IntLayer:
-    """Weights and biases of one layer, formats given."""
-    frac = _weight_frac(layer.w, options) + x.frac
-    if layer.r is not None:
-        frac = np.minimum(frac, _weight_frac(layer.r, options) + h.frac)
-    weight = 1 << (options.weight_width - 1)
+def _blocks(layer: FloatLayer, trace: dict, initial_h):
+    """The matrices whose rows are summed together: (rows, use W, samples of R's vector or None).
 
-    def integers(values, row_frac):
-        scale = np.ldexp(1.0, row_frac)
-        scaled = np.rint(values * (scale[:, None] if values.ndim == 2 else scale))
-        return np.clip(scaled, -weight, weight - 1).astype(np.int64)
+    A reset-after GRU's candidate keeps its two parts apart; a reset-before one multiplies r*h.
+    """
+    if layer.r is None:
+        return [(slice(None), True, None)]
+    h = np.concatenate([initial_h[:, None], trace["h"][:, :-1]], axis=1)
+    h = h.reshape(-1, layer.units)
+    gates, candidate = slice(0, 2 * layer.units), slice(2 * layer.units, None)
+    if layer.cell is Cell.GRU:
+        return [(gates, True, h), (candidate, True, None), (candidate, False, h)]
+    if layer.cell is Cell.GRU_RESET_BEFORE:
+        return [(gates, True, h), (candidate, True, trace["rh"].reshape(-1, layer.units))]
+    return [(slice(None), True, h)]
 
+
+def _integer_weights(layer: FloatLayer, trace: dict, initial_h, w_frac, r_frac,
+                     options: QuantOptions) -> tuple:
+    """(W, R, bias_x, bias_h): codes, and biases in floats with rounding's mean taken out."""
+    samples = trace["x"].reshape(-1, layer.inputs)
+    w = np.zeros(layer.w.shape, dtype=np.int64)
+    r = None if layer.r is None else np.zeros(layer.r.shape, dtype=np.int64)
     bias_x, bias_h = layer.bias_x + layer.bias_h, np.zeros_like(layer.bias_h)
     if layer.cell is Cell.GRU:
         candidate = slice(2 * layer.units, None)
         bias_x[candidate], bias_h[candidate] = layer.bias_x[candidate], layer.bias_h[candidate]
-    biases = [np.rint(np.ldexp(bias, frac)) for bias in (bias_x, bias_h)]
+    for rows, use_w, hidden in _blocks(layer, trace, initial_h):
+        parts = []
+        if use_w:
+            parts.append((layer.w[rows], w_frac[rows], samples))
+        if hidden is not None:
+            parts.append((layer.r[rows], r_frac[rows], hidden))
+        bias = bias_x if use_w else bias_h
+        codes, bias[rows] = round_rows(
+            np.concatenate([matrix for matrix, _, _ in parts], axis=1),
+            np.concatenate([np.broadcast_to(2.0 ** -frac[:, None].astype(np.float64),
+                                            matrix.shape) for matrix, frac, _ in parts], axis=1),
+            bias[rows], np.concatenate([values for _, _, values in parts], axis=1),
+            width=options.weight_width, rounding=options.rounding)
+        if use_w:
+            w[rows] = codes[:, :layer.inputs]
+        if hidden is not None:
+            r[rows] = codes[:, -layer.units:]
+    return w, r, bias_x, bias_h
+
+
+def _quantise_layer(layer: FloatLayer, trace: dict, initial_h, formats: tuple,
+                    options: QuantOptions) -> IntLayer:
+    """Weights and biases of one layer. formats: x, h, pre of the tables, x_shift, h_shift."""
+    x, h, pre, x_shift, h_shift = formats
+    frac = _weight_frac(layer.w, options) + x.frac + x_shift
+    if layer.r is not None:
+        frac = np.minimum(frac, _weight_frac(layer.r, options) + h.frac + h_shift)
+    w, r, *biases = _integer_weights(layer, trace, initial_h, frac - x.frac - x_shift,
+                                     frac - h.frac - h_shift, options)
+    biases = [np.rint(np.ldexp(bias, frac)) for bias in biases]
+    remedy = f"more than {MAX_ACCUMULATOR}; lower --weight-width or --act-width"
     if any(np.abs(bias).max() >= 2.0 ** (MAX_ACCUMULATOR - 1) for bias in biases):
-        raise ValueError(f"Layer {layer.name!r}: a bias does not fit {MAX_ACCUMULATOR} accumulator "
-                         f"bits at these widths; lower --weight-width or --act-width")
-    if layer.cell not in (Cell.RNN, Cell.LINEAR) or layer.activation in (Activation.SIGMOID,
-                                                                         Activation.TANH):
-        layer_pre = pre
-    else:
-        layer_pre = Fixed(width=pre.width, frac=h.frac)
+        raise ValueError(f"layer {layer.name!r}: a bias needs accumulator bits {remedy}")
+    tables = (layer.cell not in (Cell.RNN, Cell.LINEAR)
+              or layer.activation in (Activation.SIGMOID, Activation.TANH))
     made = IntLayer(
         name=layer.name, cell=layer.cell, units=layer.units, activation=layer.activation,
-        w=integers(layer.w, frac - x.frac),
-        r=None if layer.r is None else integers(layer.r, frac - h.frac),
-        bias_x=biases[0].astype(np.int64), bias_h=biases[1].astype(np.int64), acc_frac=frac,
-        x=x, h=h, pre=layer_pre, last_only=layer.last_only)
-    if made.acc_bound.bit_length() + 1 > MAX_ACCUMULATOR:
-        raise ValueError(f"Layer {layer.name!r}: its sums need {made.acc_bound.bit_length() + 1} "
-                         f"accumulator bits, more than {MAX_ACCUMULATOR}; lower --weight-width or "
-                         f"--act-width")
+        w=w, r=r, bias_x=biases[0].astype(np.int64), bias_h=biases[1].astype(np.int64),
+        acc_frac=frac, x=x, h=h, pre=pre if tables else Fixed(width=pre.width, frac=h.frac),
+        x_shift=x_shift, h_shift=h_shift, last_only=layer.last_only)
+    needed = made.acc_bound.bit_length() + 1
+    if needed > MAX_ACCUMULATOR:
+        raise ValueError(f"layer {layer.name!r}: its sums need {needed} accumulator bits, {remedy}")
     return made
 
 
@@ -234,10 +245,11 @@ def _layer_reports(layer: FloatLayer, made: IntLayer, trace: dict, gate: Fixed, 
                    options: QuantOptions):
     """The table's lines of one layer: weights first, then what flows."""
     prefix, frac = layer.name, made.acc_frac
-    yield _report_rows(f"{prefix}.W", layer.w, made.w, frac - made.x.frac, options.weight_width)
+    yield _report_rows(f"{prefix}.W", layer.w, made.w, frac - made.x.frac - made.x_shift,
+                       options.weight_width)
     if layer.r is not None:
-        yield _report_rows(f"{prefix}.R", layer.r, made.r, frac - made.h.frac,
-                           options.weight_width)
+        yield _report_rows(f"{prefix}.R", layer.r, made.r,
+                           frac - made.h.frac - made.h_shift, options.weight_width)
     bias_width = max(2, int(max(np.abs(made.bias_x).max(), np.abs(made.bias_h).max())
                             ).bit_length() + 1)
     total = layer.bias_x + layer.bias_h
@@ -288,18 +300,23 @@ def quantise_network(network: FloatNetwork, calibration: Batch,
 
     results = [_result_format(layer, trace["h"], gate, options)
                for layer, trace in zip(network.layers, traces, strict=True)]
-    first = network.layers[0]
     x_values = traces[0]["x"] if network.embedding is None else network.embedding
-    x = _input_format(first, x_values, options, results[0].frac)
-    reports = [_report_values("embedding" if network.embedding is not None else "input",
-                              x_values, x)]
-    embedding = None if network.embedding is None else quantise(network.embedding, x)
-    layers = []
-    for layer, trace, h in zip(network.layers, traces, results, strict=True):
-        made = _quantise_layer(layer, x, h, pre, options)
+    top = _range_format(x_values, options.act_width, options, options.spare_bits).frac
+    fracs = range(top, top - FRAC_SEARCH - 1, -1)
+    reports, layers = [], []
+    for idx, (layer, trace, h) in enumerate(zip(network.layers, traces, results, strict=True)):
+        samples = trace["x"].reshape(-1, layer.inputs)
+        frac, *shifts = _align(layer, samples, fracs, h.frac, options)
+        x = Fixed(width=options.act_width, frac=frac)
+        if not idx:
+            reports.append(_report_values("input" if network.embedding is None else "embedding",
+                                          x_values, x))
+        initial_h, _ = calibration.initial(layer, idx)
+        made = _quantise_layer(layer, trace, initial_h, (x, h, pre, *shifts), options)
         layers.append(made)
         reports.extend(_layer_reports(layer, made, trace, gate, cell, options))
-        x = h
+        fracs = [h.frac]
+    embedding = None if network.embedding is None else quantise(network.embedding, layers[0].x)
     integer = IntNetwork(
         name=network.name, model_sha256=network.model_sha256, layers=tuple(layers),
         embedding=embedding, act_width=options.act_width, weight_width=options.weight_width,

@@ -145,10 +145,14 @@ class Engine(wiring.Component):
 
         masked = delay(m, issue.masked, Ram.latency, name="masked")
         from_input = delay(m, issue.source == Source.INPUT, Ram.latency, name="from_input")
-        broadcast = Signal(cols * act_width, reset_less=True)
         masking = C(0) if network.loads_state else masked
-        m.d.sync += broadcast.eq(Mux(from_input, inputs.r_data,
-                                     Mux(masking, 0, vectors.r_data)))
+        vector = Mux(from_input, inputs.r_data, Mux(masking, 0, vectors.r_data))
+        operand_width = network.operand_width
+        broadcast = Signal(cols * operand_width, reset_less=True)
+        shift = delay(m, issue.shift, Ram.latency, name="shift")
+        m.d.sync += broadcast.eq(Cat(
+            (vector.word_select(k, act_width).as_signed() << shift)[:operand_width]
+            for k in range(cols)))
 
         weight_width = network.weight_width
         image = weight_image(program)
@@ -161,7 +165,7 @@ class Engine(wiring.Component):
             m.d.sync += weight_addr.eq(0)
 
         m.submodules.array = array = MacArray(
-            lanes=lanes, cols=cols, act_width=act_width, weight_width=weight_width,
+            lanes=lanes, cols=cols, operand_width=operand_width, weight_width=weight_width,
             acc_width=network.acc_width, split=layout.rows.split)
         wait = VECTOR_LATENCY
         m.d.comb += [

@@ -41,6 +41,11 @@ class Layout:
         return max(1, ceil_log2(self.program.n_units))
 
     @property
+    def shift_bits(self) -> int:
+        """A segment's left shift of its vector."""
+        return bits_for(self.program.network.operand_width - self.act_width)
+
+    @property
     def phase_bits(self) -> int:
         return max(1, ceil_log2(len(self.program.phases)))
 
@@ -91,15 +96,18 @@ class Layout:
     @property
     def fifo_depth(self) -> int:
         """Output words that may be on their way: a step starts only if its own have room."""
-        step, last = self.program.output_words(False), self.program.output_words(True)
-        in_flight = 2 + (self.schedule.flush + 8) // self.schedule.interval
-        return max(4, max(step * in_flight, last + step * (in_flight - 1), 2 * last))
+        schedule = self.schedule
+        most = max(self.program.output_words(False), self.program.output_words(True))
+        # Even where every step is a sequence of its own.
+        shortest = min(schedule.interval, schedule.interval_last)
+        return max(4, most * (2 + (schedule.flush + 8) // shortest))
 
     @property
     def issue(self) -> data.StructLayout:
         """A column on its way to the array."""
         return data.StructLayout({
             "valid": 1, "source": Source, "address": self.address_bits,
+            "shift": self.shift_bits,
             "masked": 1,             # the sequence's first step: the state reads as zero
             "border": 1,             # last column before a split row's second part
             "residue": range(3),     # which lanes hold candidate rows: pass * lanes mod 3

@@ -17,27 +17,27 @@ class Lane(wiring.Component):
 
     Members
     -------
-    a : In(cols * act_width), w : In(cols * weight_width), elements, column 0 lowest
+    a : In(cols * operand_width), w : In(cols * weight_width), elements, column 0 lowest
     valid, last, split : In(1), aligned with the products' sum
     sum : Out(signed(acc_width)), the pass's result, from the cycle after ``last`` on
     first_part : Out(signed(acc_width)), what stood there at the border of a split row
     """
 
-    def __init__(self, *, act_width: int, weight_width: int, acc_width: int, cols: int):
-        self._widths = act_width, weight_width, acc_width
+    def __init__(self, *, operand_width: int, weight_width: int, acc_width: int, cols: int):
+        self._widths = operand_width, weight_width, acc_width
         self._cols = cols
         super().__init__({
-            "a": In(cols * act_width), "w": In(cols * weight_width),
+            "a": In(cols * operand_width), "w": In(cols * weight_width),
             "valid": In(1), "last": In(1), "split": In(1),
             "sum": Out(signed(acc_width)), "first_part": Out(signed(acc_width))})
 
     def elaborate(self, platform):
         m = Module()
-        act_width, weight_width, acc_width = self._widths
+        operand_width, weight_width, acc_width = self._widths
         terms = []
         for k in range(self._cols):
-            m.submodules[f"mul{k}"] = mul = Multiplier(act_width, weight_width)
-            m.d.comb += [mul.a.eq(self.a.word_select(k, act_width).as_signed()),
+            m.submodules[f"mul{k}"] = mul = Multiplier(operand_width, weight_width)
+            m.d.comb += [mul.a.eq(self.a.word_select(k, operand_width).as_signed()),
                          mul.b.eq(self.w.word_select(k, weight_width).as_signed())]
             terms.append(mul.p)
         level = 0
@@ -70,26 +70,26 @@ class MacArray(wiring.Component):
 
     Parameters
     ----------
-    lanes, cols, act_width, weight_width, acc_width : int
+    lanes, cols, operand_width, weight_width, acc_width : int
     split : bool
         Build the second chain, for the rows of a reset-after GRU's candidate.
 
     Members
     -------
-    a : In(cols * act_width), w : In(lanes * cols * weight_width), same cycle
+    a : In(cols * operand_width), w : In(lanes * cols * weight_width), same cycle
     valid, last, border : In(1), in the cycle of ``a``
     residue : In(range(3))
     loaded : Out(1), the chain shows lane 0 of a new pass in the next cycle
     row, first_part : Out(signed(acc_width))
     """
 
-    def __init__(self, *, lanes: int, cols: int, act_width: int, weight_width: int,
+    def __init__(self, *, lanes: int, cols: int, operand_width: int, weight_width: int,
                  acc_width: int, split: bool):
         self._lanes, self._split = lanes, split
-        self._lane = {"act_width": act_width, "weight_width": weight_width,
+        self._lane = {"operand_width": operand_width, "weight_width": weight_width,
                       "acc_width": acc_width, "cols": cols}
         super().__init__({
-            "a": In(cols * act_width), "w": In(lanes * cols * weight_width),
+            "a": In(cols * operand_width), "w": In(lanes * cols * weight_width),
             "valid": In(1), "last": In(1), "border": In(1), "residue": In(range(3)),
             "loaded": Out(1),
             "row": Out(signed(acc_width)), "first_part": Out(signed(acc_width))})

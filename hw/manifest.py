@@ -28,6 +28,7 @@ def _layers(core) -> list:
         layers.append({
             "name": layer.name, "cell": str(layer.cell), "activation": str(layer.activation),
             "inputs": layer.inputs, "units": layer.units, "last_only": layer.last_only,
+            "x_shift": layer.x_shift, "h_shift": layer.h_shift,
             "accumulator_bound": layer.acc_bound, "phases": phases})
     return layers
 
@@ -43,7 +44,8 @@ def _formats(core) -> dict:
         weights = {"width": network.weight_width}
         for name, matrix, fmt in (("w", layer.w, layer.x), ("r", layer.r, layer.h)):
             if matrix is not None:
-                frac = layer.acc_frac - fmt.frac
+                frac = layer.acc_frac - fmt.frac - (layer.x_shift if name == "w"
+                                                    else layer.h_shift)
                 weights[f"{name}_frac"] = [int(frac.min()), int(frac.max())]
         formats[f"{layer.name}.weights"] = weights
         formats[f"{layer.name}.h"] = _format(layer.h)

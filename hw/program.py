@@ -46,11 +46,14 @@ class Segment:
         First element in the vector memory; a multiple of cols.
     weights : int64 (rows, length)
         In the phase's row order.
+    shift : int
+        Left shift of the vector's elements in front of the multipliers.
     """
 
     source: Source
     base: int
     weights: np.ndarray
+    shift: int = 0
 
     def words(self, cols: int) -> int:
         """Cycles that the segment takes a pass."""
@@ -208,7 +211,7 @@ class _Builder:
 
     def phase(self, idx: int, layer: IntLayer, op: Op, rows, segments, *, dest: int,
               to_vector: bool, output: bool, function=Activation.IDENTITY):
-        """``rows`` selects gate-major rows of the layer; ``segments`` are (source, base, matrix)."""
+        """``rows`` selects gate-major rows; ``segments`` are (source, base, matrix, shift)."""
         def pick(values):
             return _interleave(values[rows], layer.units)
 
@@ -216,7 +219,8 @@ class _Builder:
         self.phases.append(Phase(
             layer=idx, op=op, function=function, rows_per_unit=len(layer.bias_x[rows])
             // layer.units,
-            segments=tuple(Segment(source=s, base=b, weights=pick(w)) for s, b, w in segments),
+            segments=tuple(Segment(source=s, base=b, weights=pick(w), shift=k)
+                           for s, b, w, k in segments),
             bias=pick(layer.bias_x), split_bias=pick(layer.bias_h),
             shift=pick(layer.acc_frac - layer.pre.frac), unit_base=self.bases[idx],
             dest_base=dest, to_vector=to_vector, to_output=output and last,
@@ -255,12 +259,12 @@ def make_program(network: IntNetwork, *, lanes: int, cols: int = 1,
         base = build.allocate(layer.units)
         build.bases.append(base)
         source = ((Source.INPUT, 0) if idx == 0 else (Source.NEW, build.bases[idx - 1]))
-        x = (*source, layer.w)
+        x = (*source, layer.w, layer.x_shift)
         if layer.cell is Cell.LINEAR:
             build.phase(idx, layer, Op.RESULT, every, [x], dest=base, output=True,
                         to_vector=idx + 1 < len(network.layers), function=layer.activation)
             continue
-        own = (Source.OLD, base, layer.r)
+        own = (Source.OLD, base, layer.r, layer.h_shift)
         # The oldest vector goes first: an input is there before h(t-1), a lower layer's h(t) after.
         segments = [x, own] if idx == 0 else [own, x]
         if layer.cell is Cell.GRU_RESET_BEFORE:
@@ -271,7 +275,7 @@ def make_program(network: IntNetwork, *, lanes: int, cols: int = 1,
                         to_vector=True, output=False)
             build.phase(idx, layer, Op.UPDATE, parts[1], segments, dest=base,
                         to_vector=False, output=False)
-            gated = (Source.NEW, reset_base, layer.r)
+            gated = (Source.NEW, reset_base, layer.r, layer.h_shift)
             build.phase(idx, layer, Op.CANDIDATE, parts[2], [x, gated], dest=base,
                         to_vector=True, output=True)
             continue

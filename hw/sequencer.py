@@ -53,7 +53,8 @@ class Sequencer(wiring.Component):
                 segment = phase.segments[min(n, len(phase.segments) - 1)]
                 row |= {f"source{n}": int(segment.source),
                         f"base{n}": segment.base // program.cols,
-                        f"left{n}": segment.words(program.cols) - 1}
+                        f"left{n}": segment.words(program.cols) - 1,
+                        f"shift{n}": segment.shift}
             table.append(row)
         return table
 
@@ -144,6 +145,7 @@ class Sequencer(wiring.Component):
         m.d.comb += [
             source.eq(Mux(segment, row["source1"], row["source0"])),
             issue.valid.eq(going), issue.source.eq(source), issue.address.eq(address),
+            issue.shift.eq(Mux(segment, row["shift1"], row["shift0"])),
             issue.masked.eq(first & (source == Source.OLD)),
             issue.border.eq(going & segment_end & ~segment & row["split"]),
             issue.residue.eq(residue), issue.last.eq(pass_end),

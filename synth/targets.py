@@ -60,6 +60,8 @@ class Target:
         Keys "lut", "ff", "bram", "dsp", and "spram" where the device has it.
     lanes : int
         Default array width: the array and the element-wise multipliers fit the DSP blocks.
+    operand_width : int
+        Bits that one input of a DSP block's signed multiplier takes.
     freq_goal_mhz : float
         What nextpnr optimises for when the caller asks for nothing; beyond what is reached, so
         that the placer never stops early.
@@ -76,6 +78,7 @@ class Target:
     nextpnr_args: tuple[str, ...]
     blocks: MappingProxyType[str, Block] = field(repr=False)
     lanes: int
+    operand_width: int
     freq_goal_mhz: float
     unproved_above_mhz: float | None = None
     before_coarse: str = ""
@@ -99,7 +102,7 @@ def _ecp5(size: int, speed: int, *, luts: int, bram: int, dsp: int, lanes: int) 
                           datasheet_mhz=272.0),
             "dsp": Block(available=dsp, cell="MULT18X18D", noun="DSP blocks",
                          datasheet_mhz=225.0)}),
-        lanes=lanes, freq_goal_mhz=200.0 if speed == 6 else 250.0,
+        lanes=lanes, operand_width=18, freq_goal_mhz=200.0 if speed == 6 else 250.0,
         unproved_above_mhz=180.0 if speed == 6 else None)
 
 
@@ -129,7 +132,7 @@ _TARGETS = (
                          datasheet_mhz=50.0),
             "spram": Block(available=4, cell="ICESTORM_SPRAM", noun="SPRAM blocks", bits=262144,
                            datasheet_mhz=70.0)}),
-        lanes=4, freq_goal_mhz=48.0, before_coarse=_ICE40_SECOND_REGISTERS),
+        lanes=4, operand_width=16, freq_goal_mhz=48.0, before_coarse=_ICE40_SECOND_REGISTERS),
 )
 
 TARGETS: MappingProxyType[str, Target] = MappingProxyType({t.name: t for t in _TARGETS})
