@@ -1,0 +1,103 @@
+"""Random networks and batches for the tests: one place that says what a small network looks like.
+
+A layer is a tuple (cell, units, *words); the words are an activation ("relu", "sigmoid", ...) or
+"last" for a layer of the last step alone.
+"""
+
+import numpy as np
+
+from golden.model import Codes, encode
+from golden.network import (
+    GATES,
+    Activation,
+    Binding,
+    Cell,
+    FloatLayer,
+    FloatNetwork,
+    Initial,
+    IntNetwork,
+)
+from golden.quantise import QuantOptions, quantise_network
+from golden.reference import Batch
+
+__all__ = ["make_batch", "make_integer", "make_layer", "make_network"]
+
+
+def make_layer(spec, inputs: int, rng, *, name: str = "layer", scale: float = 1.0,
+               loads: bool = False) -> FloatLayer:
+    """One layer with normal weights of about unit gain.
+
+    Parameters
+    ----------
+    spec : tuple (cell, units, *words)
+    inputs : int
+    rng : numpy Generator
+    scale : float
+        Gain of the weights; large ones drive every table to its ends.
+    loads : bool
+        Its states are inputs of the graph.
+    """
+    cell, units, *words = spec
+    cell = Cell(cell)
+    rows = len(GATES[cell]) * units
+    linear = cell is Cell.LINEAR
+    default = Activation.TANH if cell is Cell.RNN else Activation.IDENTITY
+    function = next((Activation(word) for word in words if word != "last"), default)
+    return FloatLayer(
+        name=name, cell=cell, units=units, activation=function,
+        w=rng.normal(size=(rows, inputs)) * scale / np.sqrt(inputs),
+        r=None if linear else rng.normal(size=(rows, units)) * scale / np.sqrt(units),
+        bias_x=rng.normal(size=rows) * 0.3,
+        bias_h=np.zeros(rows) if linear else rng.normal(size=rows) * 0.3,
+        initial_h=Initial(source=f"h_{name}") if loads and not linear else Initial(),
+        initial_c=Initial(source=f"c_{name}") if loads and cell is Cell.LSTM else Initial(),
+        last_only="last" in words)
+
+
+def make_network(*layers, inputs: int = 5, seed: int = 0, embedding=None, loads: bool = False,
+                 returns: bool = False, last_step_only: bool = False,
+                 scale: float = 1.0) -> FloatNetwork:
+    """A network of random layers.
+
+    Parameters
+    ----------
+    layers : tuples (cell, units, *words)
+    embedding : (tokens, width) or None
+    loads, returns : bool
+        Initial states are graph inputs; last states are graph outputs.
+    """
+    rng = np.random.default_rng(seed)
+    width, made = inputs if embedding is None else embedding[1], []
+    for idx, spec in enumerate(layers):
+        made.append(make_layer(spec, width, rng, name=f"l{idx}", scale=scale, loads=loads))
+        width = made[-1].units
+    outputs = (Binding(name="y", axes=("batch", "feature"), kind="y"),)
+    if returns:
+        outputs += (Binding(name="hn", axes=("layer", "batch", "feature"), kind="h"),)
+    return FloatNetwork(
+        name="net", source="test", model_sha256="0" * 64, layers=tuple(made),
+        embedding=None if embedding is None else rng.normal(size=embedding),
+        input=Binding(name="x", axes=("batch", "time", "feature")), outputs=outputs,
+        last_step_only=last_step_only)
+
+
+def make_batch(network: FloatNetwork, sequences: int, steps: int, *, seed: int = 1) -> Batch:
+    """Random inputs, and states where the network loads them."""
+    rng = np.random.default_rng(seed)
+    if network.embedding is not None:
+        batch = Batch(x=rng.integers(0, len(network.embedding), size=(sequences, steps)))
+    else:
+        batch = Batch(x=rng.normal(size=(sequences, steps, network.inputs)))
+    if network.loads_state:
+        for idx in network.recurrent:
+            layer = network.layers[idx]
+            batch.h0[idx] = rng.uniform(-0.9, 0.9, size=(sequences, layer.units))
+            if layer.cell is Cell.LSTM:
+                batch.c0[idx] = rng.normal(size=(sequences, layer.units))
+    return batch
+
+
+def make_integer(network: FloatNetwork, batch: Batch, **options) -> tuple[IntNetwork, Codes]:
+    """The integer network, calibrated on ``batch``, and the batch in its codes."""
+    integer, _ = quantise_network(network, batch, QuantOptions(**options))
+    return integer, encode(network, integer, batch)

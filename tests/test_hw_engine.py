@@ -1,0 +1,178 @@
+"""The engine against golden, word for word and cycle for cycle, in the Amaranth simulator.
+
+Every case runs one engine through three scenarios: a run that a reset cuts off in mid-sequence, a
+run without a pause whose cycle count must be the schedule's, and a run with random pauses on both
+sides. All must show the same words, traces and counters.
+"""
+
+from dataclasses import dataclass, field
+
+import numpy as np
+import pytest
+from networks import make_batch, make_integer, make_network
+from simulate import (
+    Scenario,
+    expected_trace,
+    expected_words,
+    input_words,
+    simulate_engine,
+)
+
+from golden.model import encode, run_golden
+from hw.engine import make_layout
+from hw.program import make_program
+
+LSTM, GRU, GRU_BEFORE = ("lstm", 6), ("gru", 5), ("gru_reset_before", 5)
+RNN, RNN_RELU, HEAD, LAST = ("rnn", 7), ("rnn", 5, "relu"), ("linear", 4), ("linear", 3, "last")
+RELU, RELU_LAST = ("linear", 5, "relu"), ("linear", 5, "relu", "last")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Case:
+    """A network, an array, and how much to run."""
+
+    layers: tuple
+    lanes: int = 4
+    cols: int = 1
+    argmax: bool = False
+    sequences: int = 2
+    steps: int = 4
+    network: dict = field(default_factory=dict)
+    options: dict = field(default_factory=dict)
+
+
+def _case(*layers, lanes=4, cols=1, argmax=False, sequences=2, steps=4, options=None, **network):
+    return Case(layers=layers, lanes=lanes, cols=cols, argmax=argmax, sequences=sequences,
+                steps=steps, network=network, options=options or {})
+
+
+STATES = {"loads": True, "returns": True}
+CASES = {
+    # every cell, alone and with a head
+    "rnn": _case(RNN), "rnn_relu": _case(RNN_RELU, HEAD), "lstm": _case(LSTM),
+    "gru": _case(GRU), "gru_reset_before": _case(GRU_BEFORE), "linear": _case(HEAD),
+    "lstm_sigmoid_head": _case(LSTM, ("linear", 3, "sigmoid")),
+    "gru_tanh_head": _case(GRU, ("linear", 3, "tanh", "last")),
+    # stacks, in every order that shares the element-wise unit
+    "lstm_x2": _case(LSTM, LSTM), "gru_x2": _case(GRU, GRU),
+    "lstm_gru": _case(LSTM, GRU, HEAD), "gru_lstm": _case(GRU, LSTM, HEAD),
+    "gru_reset_before_x2": _case(GRU_BEFORE, GRU_BEFORE, LAST),
+    "all_cells": _case(RNN, LSTM, GRU, GRU_BEFORE, RNN_RELU, HEAD, lanes=8, steps=3),
+    "linear_between": _case(LSTM, RELU, GRU, HEAD),
+    "linear_first": _case(RELU, LSTM, HEAD),
+    # heads
+    "last_head": _case(LSTM, LAST), "last_heads": _case(LSTM, RELU_LAST, LAST),
+    "last_step_only": _case(LSTM, GRU, last_step_only=True),
+    "every_step_heads": _case(GRU, RELU, HEAD),
+    "argmax_last": _case(LSTM, LAST, argmax=True), "argmax": _case(GRU, HEAD, argmax=True),
+    "argmax_one": _case(GRU, ("linear", 1), argmax=True),
+    # embedding and states
+    "embedding": _case(LSTM, HEAD, embedding=(11, 5)),
+    "embedding_cols": _case(GRU, HEAD, embedding=(9, 6), cols=4),
+    "embedding_one": _case(RNN, embedding=(1, 1)),
+    "states_lstm": _case(LSTM, LSTM, HEAD, **STATES),
+    "states_mixed": _case(GRU, RNN, GRU_BEFORE, HEAD, **STATES),
+    "states_in": _case(LSTM, LAST, loads=True), "states_out": _case(GRU, LSTM, returns=True),
+    "states_last_step": _case(LSTM, returns=True, last_step_only=True, steps=1, sequences=4),
+    "states_everything": _case(GRU, GRU_BEFORE, LSTM, HEAD, lanes=5, cols=2, embedding=(9, 6),
+                               argmax=True, **STATES),
+    "states_one_step": _case(LSTM, HEAD, steps=1, sequences=5, **STATES),
+    # shapes of the array
+    "lanes_1": _case(GRU, LAST, lanes=1, steps=3), "lanes_1_lstm": _case(LSTM, HEAD, lanes=1),
+    "lanes_2": _case(GRU, LSTM, lanes=2, steps=3), "lanes_3": _case(GRU, GRU, lanes=3),
+    "lanes_5": _case(GRU, LSTM, lanes=5), "lanes_7": _case(GRU, GRU, HEAD, lanes=7),
+    "lanes_beyond_rows": _case(GRU, LSTM, HEAD, lanes=40),
+    "cols_2": _case(LSTM, GRU, HEAD, cols=2), "cols_4": _case(GRU, RNN, LAST, lanes=8, cols=4),
+    "cols_4_states": _case(LSTM, GRU_BEFORE, cols=4, lanes=3, **STATES),
+    "cols_8_beyond_inputs": _case(("lstm", 3), HEAD, lanes=6, cols=8),
+    "one_neuron": _case(("lstm", 1), ("gru", 1), ("rnn", 1), ("linear", 1), inputs=1, lanes=1),
+    "one_neuron_before": _case(("gru_reset_before", 1), inputs=1, lanes=2),
+    "one_neuron_wide": _case(("gru", 1), ("lstm", 1), inputs=1, lanes=16, cols=4),
+    "one_step": _case(LSTM, GRU, LAST, steps=1, sequences=6),
+    "many_inputs": _case(("gru", 2), inputs=70, lanes=8, cols=8, steps=6),
+    "small_steps_deep_pipe": _case(("rnn", 2), ("linear", 1), inputs=1, lanes=2, steps=12),
+    "many_steps": _case(("rnn", 1), inputs=1, lanes=1, steps=400, sequences=1),
+    # widths
+    "w2_a4": _case(LSTM, GRU, HEAD, options={"weight_width": 2, "act_width": 4}),
+    "w3_a8": _case(GRU, LAST, options={"weight_width": 3, "act_width": 8, "cell_width": 8}),
+    "w4_a18": _case(LSTM, GRU, options={"weight_width": 4, "act_width": 18, "cell_width": 24}),
+    "w16_a18": _case(LSTM, GRU_BEFORE, HEAD,
+                     options={"weight_width": 16, "act_width": 18, "cell_width": 18}),
+    "w16_a5": _case(RNN_RELU, LSTM, options={"weight_width": 16, "act_width": 5}),
+    "w5_a11_c8": _case(LSTM, GRU, options={"weight_width": 5, "act_width": 11, "cell_width": 8}),
+    "per_tensor": _case(GRU, LSTM, options={"per_row": False}),
+    "steep": _case(GRU, LSTM, GRU_BEFORE, scale=12.0),
+    "huge_weights": _case(RNN, LSTM, scale=3e5),
+    "tiny_weights": _case(GRU, HEAD, scale=1e-4),
+}
+
+
+def build(case: Case, *, seed: int = 0):
+    """(layout, codes, golden run) of a case."""
+    network = make_network(*case.layers, seed=seed, **case.network)
+    integer, codes = make_integer(network, make_batch(network, case.sequences, case.steps),
+                                  **case.options)
+    program = make_program(integer, lanes=case.lanes, cols=case.cols, argmax=case.argmax)
+    return make_layout(program), codes, run_golden(integer, codes)
+
+
+def check(layout, observed, golden, words, steps: int):
+    """One whole run: outputs, traces, counters."""
+    assert observed.words == words
+    for signal in "hc":
+        expected = expected_trace(layout, golden, signal, steps)
+        assert getattr(observed, signal) == expected
+    assert observed.h
+    assert observed.saturations == golden.saturations.sum()
+    assert observed.errors == 0
+    assert observed.idle
+
+
+@pytest.mark.parametrize("case", CASES.values(), ids=CASES)
+def test_bit_and_cycle_exact(case):
+    layout, codes, golden = build(case)
+    schedule, steps = layout.schedule, case.steps
+    offered, words = input_words(layout, codes), expected_words(layout, golden)
+    total = schedule.total_cycles([steps] * case.sequences)
+    assert words and any(last for _, last in words)
+    whole = {"words": offered, "outputs": len(words)}
+    cut = min(total // 2, 700)
+    broken, plain, paused = simulate_engine(layout, [
+        Scenario(**whole, limit=total, reset_at=cut),
+        Scenario(**whole, limit=total + 100),
+        Scenario(**whole, limit=8 * total + 1000, pause=0.4, seed=11)])
+
+    assert 0 < len(broken.accepted)
+    check(layout, plain, golden, words, steps)
+    assert len(plain.accepted) == len(offered)
+    assert plain.cycles == total
+    starts = np.array(plain.starts).reshape(case.sequences, steps)
+    if steps >= 4:
+        assert set(np.diff(starts[:, 2:], axis=1).ravel().tolist()) == {schedule.interval}
+    check(layout, paused, golden, words, steps)
+    assert paused.accepted[-1] - paused.accepted[0] >= plain.accepted[-1] - plain.accepted[0]
+
+
+@pytest.mark.parametrize(("layers", "options", "clipped"), [
+    ((("lstm", 4), ("linear", 3, "last")), {}, {"c"}),
+    ((("lstm", 4), ("linear", 3, "relu")), {"act_width": 9, "cell_width": 8}, {"c", "h"}),
+    ((("rnn", 5, "relu"), ("gru", 2)), {"act_width": 8}, {"h"}),
+], ids=["lstm_last", "lstm_relu_8_bit_cell", "rnn_relu"])
+def test_saturations_counted(layers, options, clipped):
+    """Ranges from one gentle step, then many rough ones: results and cell states are clipped."""
+    network = make_network(*layers, scale=2.5)
+    gentle = make_batch(network, 2, 1)
+    gentle.x *= 0.2
+    integer, _ = make_integer(network, gentle, headroom=0, **options)
+    rough = make_batch(network, 3, 8, seed=4)
+    rough.x *= 4
+    codes = encode(network, integer, rough)
+    golden = run_golden(integer, codes)
+    kinds = {name for layer in golden.saturated for name in ("h", "c")
+             if name in layer and layer[name].sum()}
+    assert kinds == clipped
+    layout = make_layout(make_program(integer, lanes=4))
+    words = expected_words(layout, golden)
+    (observed,) = simulate_engine(layout, [Scenario(
+        words=input_words(layout, codes), outputs=len(words), limit=20_000)])
+    check(layout, observed, golden, words, 8)
