@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from gatewright import examples
+from gatewright.cli import app
 from gatewright.errors import GatewrightError
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -105,6 +106,21 @@ def test_makefile_targets():
         assert done.returncode == 0, done.stderr
     assert (ROOT / ".ci" / "run").read_text().rstrip().endswith("exec make test")
     assert (ROOT / ".ci" / "run").stat().st_mode & 0o111
+
+
+def test_readme():
+    """The README's commands, files and tests exist, and no command is left out."""
+    text = (ROOT / "README.md").read_text()
+    commands = [one.name or one.callback.__name__ for one in app.registered_commands]
+    assert {"run", "verify", "doctor"} <= set(commands)
+    assert set(re.findall(r"^\| `gatewright ([a-z]+)", text, re.MULTILINE)) == set(commands)
+    named = set(re.findall(r"[`(]((?:[a-z]+/)(?:\w+\.(?:py|md))?)[`)]", text)) - {"build/"}
+    assert len(named) > 10
+    assert [path for path in sorted(named) if not (ROOT / path).exists()] == []
+    targets = set(re.findall(r"make ([a-z-]+)[`\n]", text))
+    assert {"demo", "test"} <= targets
+    for target in targets:
+        assert re.search(rf"^{target}:", (ROOT / "Makefile").read_text(), re.MULTILINE), target
 
 
 def test_makefile_python_wrong(tmp_path):
