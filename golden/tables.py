@@ -1,9 +1,10 @@
 """One table of tanh segments that serves both tanh and the logistic function, in integers.
 
 tanh is held on [0, 8) as 2**log2_segments straight lines of equal width; negative arguments use
-its odd symmetry, and sigmoid(a) = (1 + tanh(a/2)) / 2. Each line is the chord of its segment moved
-up by half of its largest error. Outside [-8, 8) tanh is within 2.3e-7 of +-1, less than a quarter
-of the finest output step, so the argument is clamped there.
+its odd symmetry, and sigmoid(a) = (1 + tanh(a/2)) / 2. Lines meet at the segments' borders, so both
+functions are monotone over all codes and tanh(0) = 0; each border lies above tanh by half of the
+error that the chords beside it have. Outside [-8, 8) tanh is within 2.3e-7 of +-1, less than a
+quarter of the finest output step, so the argument is clamped there.
 """
 
 from dataclasses import dataclass
@@ -100,15 +101,16 @@ def _build(pre: Fixed, out: Fixed, log2_segments: int) -> TanhTable:
     segments = 1 << log2_segments
     edges = np.arange(segments + 1) * (8.0 / segments)
     values = np.tanh(edges)
-    rise = np.diff(values)
-    # The chord's largest error lies where tanh' equals the chord's slope.
-    slope = rise / (8.0 / segments)
+    # A chord's largest error lies where tanh' equals the chord's slope.
+    slope = np.diff(values) / (8.0 / segments)
     touch = np.arctanh(np.sqrt(np.maximum(1.0 - slope, 0.0)))
-    error = np.tanh(touch) - (values[:-1] + slope * (touch - edges[:-1]))
+    half = 0.5 * (np.tanh(touch) - (values[:-1] + slope * (touch - edges[:-1])))
+    values[1:-1] += 0.5 * (half[:-1] + half[1:])
+    values[-1] += half[-1]
     scale = 2.0 ** (out.frac + GUARD)
-    base = np.minimum(np.rint((values[:-1] + 0.5 * error) * scale), scale - 1)
-    return TanhTable(pre=pre, out=out, log2_segments=log2_segments,
-                     base=base.astype(np.int64), slope=np.rint(rise * scale).astype(np.int64))
+    nodes = np.minimum(np.rint(values * scale), scale - 1).astype(np.int64)
+    return TanhTable(pre=pre, out=out, log2_segments=log2_segments, base=nodes[:-1],
+                     slope=np.diff(nodes))
 
 
 def worst_error(table: TanhTable, function: Activation) -> int:

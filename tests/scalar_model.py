@@ -1,0 +1,177 @@
+"""The arithmetic contract once more, for tests: exact rational values, one number at a time.
+
+Nothing here is an integer code until it is compared: every quantity is the ``Fraction`` that it
+stands for, so that no shift, no common scale and no broadcasting can go wrong in the same way as in
+``golden.model``. Slow, and meant to be.
+"""
+
+from fractions import Fraction
+from math import floor
+
+from golden.fixed import Fixed
+from golden.network import Activation, Cell, IntLayer, IntNetwork
+from golden.tables import GUARD, TanhTable, make_table
+
+__all__ = ["run_scalar", "table_value"]
+
+
+def narrow(value: Fraction, fmt: Fixed) -> Fraction:
+    """Nearest value of a format, ties towards plus infinity, then clipped."""
+    code = floor(value * Fraction(2) ** fmt.frac + Fraction(1, 2))
+    return Fraction(min(max(code, fmt.min), fmt.max)) / Fraction(2) ** fmt.frac
+
+
+def code(value: Fraction, frac: int) -> int:
+    """The integer of a value that needs no rounding."""
+    scaled = value * Fraction(2) ** frac
+    assert scaled.denominator == 1
+    return int(scaled)
+
+
+def table_value(value: Fraction, table: TanhTable, function: Activation) -> Fraction:
+    """sigmoid or tanh of a value, from the table's straight lines."""
+    if function is Activation.SIGMOID:
+        value /= 2
+    segments = len(table.base)
+    # The last place below 8 of an argument with one fractional bit more than the input has.
+    top = 8 - Fraction(1, 2 ** (table.pre.frac + 1))
+    position = min(abs(value), top) * segments / 8
+    k = floor(position)
+    line = (int(table.base[k]) + int(table.slope[k]) * (position - k)) / Fraction(
+        2 ** (table.out.frac + GUARD))
+    result = -line if value < 0 else line
+    if function is Activation.SIGMOID:
+        result = (1 + result) / 2
+    return narrow(result, table.out)
+
+
+class _Layer:
+    """One layer's weights as values."""
+
+    def __init__(self, layer: IntLayer, network: IntNetwork, table: TanhTable):
+        self.layer, self.network, self.table = layer, network, table
+        fracs = [int(frac) for frac in layer.acc_frac]
+        two = Fraction(2)
+
+        def values(matrix, fmt, shift):
+            return [[int(w) / two ** (frac - fmt.frac - shift) for w in row]
+                    for row, frac in zip(matrix, fracs, strict=True)]
+
+        self.w = values(layer.w, layer.x, layer.x_shift)
+        self.r = None if layer.r is None else values(layer.r, layer.h, layer.h_shift)
+        self.bias_x = [int(b) / two ** frac for b, frac in zip(layer.bias_x, fracs, strict=True)]
+        self.bias_h = [int(b) / two ** frac for b, frac in zip(layer.bias_h, fracs, strict=True)]
+
+    def from_x(self, row: int, x) -> Fraction:
+        return sum((w * v for w, v in zip(self.w[row], x, strict=True)), self.bias_x[row])
+
+    def from_h(self, row: int, h) -> Fraction:
+        return sum((r * v for r, v in zip(self.r[row], h, strict=True)), self.bias_h[row])
+
+    def function(self, value: Fraction, which: Activation) -> Fraction:
+        return table_value(value, self.table, which)
+
+    def step(self, x, h, c) -> dict:
+        """Signals of one step, each a list of H values; x, h, c likewise."""
+        cell, units = self.layer.cell, self.layer.units
+        if cell is Cell.LSTM:
+            neurons = [self.lstm(j, units, x, h, c) for j in range(units)]
+        elif cell is Cell.GRU:
+            neurons = [self.gru(j, units, x, h) for j in range(units)]
+        elif cell is Cell.GRU_RESET_BEFORE:
+            gates = [self.reset_update(j, units, x, h) for j in range(units)]
+            rh = [gate["rh"] for gate in gates]
+            neurons = [gate | self.candidate(j, units, x, h, rh, gate["z"])
+                       for j, gate in enumerate(gates)]
+        else:
+            neurons = [self.plain(j, x, h) for j in range(units)]
+        return {name: [neuron[name] for neuron in neurons] for name in neurons[0]}
+
+    def plain(self, j: int, x, h) -> dict:
+        total = self.from_x(j, x)
+        if self.layer.cell is Cell.RNN:
+            total += self.from_h(j, h)
+        pre = narrow(total, self.layer.pre)
+        which = self.layer.activation
+        if which in (Activation.SIGMOID, Activation.TANH):
+            return {"pre": pre, "h": self.function(pre, which)}
+        result = max(pre, Fraction(0)) if which is Activation.RELU else pre
+        return {"pre": pre, "h": narrow(result, self.layer.h)}
+
+    def pre(self, row: int, x, h) -> Fraction:
+        return narrow(self.from_x(row, x) + self.from_h(row, h), self.layer.pre)
+
+    def lstm(self, j: int, units: int, x, h, c) -> dict:
+        gate = self.network.gate
+        pre_i, pre_f, pre_g, pre_o = (self.pre(k * units + j, x, h) for k in range(4))
+        i, f, o = (self.function(a, Activation.SIGMOID) for a in (pre_i, pre_f, pre_o))
+        g = self.function(pre_g, Activation.TANH)
+        new = narrow(f * c[j] + i * g, self.network.cell)
+        tanh_c = self.function(narrow(new, self.network.pre), Activation.TANH)
+        return {"pre_i": pre_i, "pre_f": pre_f, "pre_g": pre_g, "pre_o": pre_o, "i": i, "f": f,
+                "g": g, "o": o, "c": new, "tanh_c": tanh_c, "h": narrow(o * tanh_c, gate)}
+
+    def gru(self, j: int, units: int, x, h) -> dict:
+        pre_r, pre_z = self.pre(j, x, h), self.pre(units + j, x, h)
+        r, z = (self.function(a, Activation.SIGMOID) for a in (pre_r, pre_z))
+        row = 2 * units + j
+        pre_nx = narrow(self.from_x(row, x), self.layer.pre)
+        pre_nh = narrow(self.from_h(row, h), self.layer.pre)
+        pre_n = narrow(pre_nx + r * pre_nh, self.layer.pre)
+        n = self.function(pre_n, Activation.TANH)
+        return {"pre_r": pre_r, "pre_z": pre_z, "pre_nx": pre_nx, "pre_nh": pre_nh, "r": r, "z": z,
+                "pre_n": pre_n, "n": n, "h": narrow(n + z * (h[j] - n), self.network.gate)}
+
+    def reset_update(self, j: int, units: int, x, h) -> dict:
+        pre_r, pre_z = self.pre(j, x, h), self.pre(units + j, x, h)
+        r, z = (self.function(a, Activation.SIGMOID) for a in (pre_r, pre_z))
+        return {"pre_r": pre_r, "pre_z": pre_z, "r": r, "z": z,
+                "rh": narrow(r * h[j], self.network.gate)}
+
+    def candidate(self, j: int, units: int, x, h, rh, z) -> dict:
+        pre_n = self.pre(2 * units + j, x, rh)
+        n = self.function(pre_n, Activation.TANH)
+        return {"pre_n": pre_n, "n": n, "h": narrow(n + z * (h[j] - n), self.network.gate)}
+
+
+def _formats(layer: IntLayer, network: IntNetwork) -> dict:
+    """Fractional bits by signal; gates have the gate format."""
+    fracs = dict.fromkeys(("i", "f", "g", "o", "tanh_c", "r", "z", "n", "rh"), network.gate.frac)
+    return fracs | {"c": network.cell.frac, "h": layer.h.frac}
+
+
+def run_scalar(network: IntNetwork, x, h0=None, c0=None) -> list:
+    """One sequence.
+
+    Parameters
+    ----------
+    network : IntNetwork
+    x : codes (T, I), or token ids (T, 1)
+    h0, c0 : dict of layer to codes (H,)
+
+    Returns
+    -------
+    list of dict, one a layer
+        Signal to integer codes, list of T lists of H.
+    """
+    table = make_table(network.pre, network.gate)
+    two, first = Fraction(2), network.layers[0].x
+    rows = x if network.embedding is None else [network.embedding[int(t[0])] for t in x]
+    vectors = [[int(v) / two ** first.frac for v in row] for row in rows]
+    traces = []
+    for idx, layer in enumerate(network.layers):
+        cell = _Layer(layer, network, table)
+        zero = [0] * layer.units
+        h = [int(v) / two ** layer.h.frac for v in (h0 or {}).get(idx, zero)]
+        c = [int(v) / two ** network.cell.frac for v in (c0 or {}).get(idx, zero)]
+        fracs, trace, results = _formats(layer, network), {}, []
+        for vector in vectors[-1:] if layer.last_only else vectors:
+            signals = cell.step(vector, h, c)
+            h, c = signals["h"], signals.get("c", c)
+            results.append(h)
+            for name, values in signals.items():
+                frac = fracs.get(name, layer.pre.frac)
+                trace.setdefault(name, []).append([code(v, frac) for v in values])
+        traces.append(trace)
+        vectors = results
+    return traces
