@@ -185,7 +185,7 @@ class Combine(wiring.Component):
             m.submodules.updates = updates = Ram(width=width, depth=program.n_units)
             m.d.comb += [
                 updates.r_addr.eq(tags[self.SECOND - Ram.latency].unit),
-                # Not earlier: the next sequence's z must not overtake the candidate that reads this.
+                # Not earlier: the next sequence's z must not overtake the candidate that reads.
                 updates.w_en.eq(now.valid & (now.op == Op.UPDATE)),
                 updates.w_addr.eq(now.unit), updates.w_data.eq(carried)]
         with m.Switch(now.op):

@@ -1,6 +1,7 @@
 """From a program to Verilog text, byte for byte the same for the same program."""
 
 import hashlib
+import os
 import re
 from dataclasses import dataclass
 
@@ -14,7 +15,7 @@ from .layout import Layout
 from .manifest import make_manifest
 from .program import make_program
 
-__all__ = ["Core", "generate"]
+__all__ = ["Core", "generate", "to_verilog"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,8 +52,25 @@ def _ports(engine: Engine) -> list:
     return ports
 
 
+def to_verilog(elaboratable, name: str) -> str:
+    """Verilog text by the Yosys that Amaranth brings, never by one of the system.
+
+    Another Yosys would write other bytes; nothing of this machine (paths, lines) is in the text.
+    """
+    chosen = os.environ.get("AMARANTH_USE_YOSYS")
+    os.environ["AMARANTH_USE_YOSYS"] = "builtin"
+    try:
+        return verilog.convert(elaboratable, name=name, emit_src=False,
+                               strip_internal_attrs=True)
+    finally:
+        if chosen is None:
+            del os.environ["AMARANTH_USE_YOSYS"]
+        else:
+            os.environ["AMARANTH_USE_YOSYS"] = chosen
+
+
 def generate(network: IntNetwork, *, lanes: int, cols: int = 1, argmax: bool = False,
-             name: str | None = None) -> Core:
+             load_weights: bool = False, name: str | None = None) -> Core:
     """Lay a network out, time it, and write its Verilog.
 
     Parameters
@@ -62,6 +80,8 @@ def generate(network: IntNetwork, *, lanes: int, cols: int = 1, argmax: bool = F
         The array; see ``make_program``.
     argmax : bool
         Output the index of the largest result instead of the results.
+    load_weights : bool
+        Take the weights over the input stream after a reset, for memories without contents.
     name : str or None
         Module name; the network's own by default.
 
@@ -78,9 +98,9 @@ def generate(network: IntNetwork, *, lanes: int, cols: int = 1, argmax: bool = F
     name = network.name if name is None else name
     if not re.fullmatch(r"[a-z][a-z0-9_]{0,62}", name):
         raise ValueError(f"Name must be a lower-case identifier, not {name!r}")
-    layout = make_layout(make_program(network, lanes=lanes, cols=cols, argmax=argmax))
+    layout = make_layout(make_program(network, lanes=lanes, cols=cols, argmax=argmax,
+                                      load_weights=load_weights))
     engine = Engine(layout)
-    text = verilog.convert(engine, name=name, emit_src=False, strip_internal_attrs=True)
-    core = Core(name=name, layout=layout, verilog=text, manifest={})
+    core = Core(name=name, layout=layout, verilog=to_verilog(engine, name), manifest={})
     core.manifest.update(make_manifest(core, _ports(engine)))
     return core

@@ -8,7 +8,7 @@ from amaranth.utils import ceil_log2
 from .blocks import Ram, delay
 from .drain import Drain
 from .elementwise import ElementWise
-from .image import embedding_image, weight_image
+from .image import embedding_image
 from .layout import Layout
 from .loader import Loader
 from .mac import MacArray
@@ -16,6 +16,7 @@ from .output import Dump, Output
 from .program import Op, Program, Source
 from .schedule import Latencies, make_schedule
 from .sequencer import Sequencer
+from .weights import WeightMemory
 
 __all__ = ["Engine", "make_layout"]
 
@@ -55,7 +56,7 @@ class Engine(wiring.Component):
         self._layout = layout
         network = layout.program.network
         super().__init__({
-            "s_axis_tdata": In(layout.input_width), "s_axis_tvalid": In(1),
+            "s_axis_tdata": In(layout.program.input_width), "s_axis_tvalid": In(1),
             "s_axis_tready": Out(1), "s_axis_tlast": In(1),
             "m_axis_tdata": Out(layout.output_width), "m_axis_tvalid": Out(1),
             "m_axis_tready": In(1), "m_axis_tlast": Out(1),
@@ -154,22 +155,21 @@ class Engine(wiring.Component):
             (vector.word_select(k, act_width).as_signed() << shift)[:operand_width]
             for k in range(cols)))
 
-        weight_width = network.weight_width
-        image = weight_image(program)
-        m.submodules.weights = weights = Ram(width=lanes * cols * weight_width, depth=len(image),
-                                             init=image, writable=False)
-        weight_addr = Signal(range(max(2, len(image))))
-        with m.If(delay(m, issue.valid, 1, name="issue_valid", reset_less=False)):
-            m.d.sync += weight_addr.eq(weight_addr + 1)
-        with m.If(delay(m, sequencer.step_start, 1, name="step_start", reset_less=False)):
-            m.d.sync += weight_addr.eq(0)
+        m.submodules.weights = weights = WeightMemory(layout)
+        m.d.comb += [
+            # One cycle behind the vector, which has the source select to pass.
+            weights.advance.eq(delay(m, issue.valid, 1, name="issue_valid", reset_less=False)),
+            weights.restart.eq(delay(m, sequencer.step_start, 1, name="step_start",
+                                     reset_less=False)),
+            weights.load_en.eq(loader.weight_en), weights.load_data.eq(self.s_axis_tdata),
+            loader.weights_loaded.eq(weights.loaded)]
 
         m.submodules.array = array = MacArray(
-            lanes=lanes, cols=cols, operand_width=operand_width, weight_width=weight_width,
+            lanes=lanes, cols=cols, operand_width=operand_width, weight_width=network.weight_width,
             acc_width=network.acc_width, split=layout.rows.split)
         wait = VECTOR_LATENCY
         m.d.comb += [
-            weights.r_addr.eq(weight_addr), array.w.eq(weights.r_data), array.a.eq(broadcast),
+            array.w.eq(weights.data), array.a.eq(broadcast),
             array.valid.eq(delay(m, issue.valid, wait, name="valid", reset_less=False)),
             array.last.eq(delay(m, issue.last, wait, name="last", reset_less=False)),
             array.border.eq(delay(m, issue.border, wait, name="border", reset_less=False)),

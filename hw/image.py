@@ -7,7 +7,8 @@ from amaranth.utils import bits_for
 
 from .program import Phase, Program
 
-__all__ = ["RowFormat", "embedding_image", "row_format", "row_image", "weight_image"]
+__all__ = ["RowFormat", "embedding_image", "load_words", "row_format", "row_image",
+           "weight_image"]
 
 
 def _words(codes, width: int) -> list:
@@ -41,6 +42,14 @@ def weight_image(program: Program) -> list:
     codes = np.concatenate([_phase_weights(phase, program.lanes, program.cols)
                             for phase in program.phases])
     return _words(codes, program.network.weight_width)
+
+
+def load_words(program: Program) -> list:
+    """The weight memory as it travels over the input stream: pieces of each word, lowest first."""
+    width = program.input_width
+    mask = (1 << width) - 1
+    return [(word >> (k * width)) & mask for word in weight_image(program)
+            for k in range(program.pieces)]
 
 
 def embedding_image(program: Program) -> list:

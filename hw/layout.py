@@ -72,17 +72,6 @@ class Layout:
         return max(1, ceil_log2(depth))
 
     @property
-    def input_width(self) -> int:
-        """Bits of an input word: an element, a token id or an initial state."""
-        network = self.program.network
-        width = self.act_width
-        if network.embedding is not None:
-            width = bits_for(len(network.embedding) - 1)
-        if network.loads_state:
-            width = max(width, self.act_width, network.cell.width)
-        return width
-
-    @property
     def output_width(self) -> int:
         """Bits of an output word: a result, the index of the largest, or a last state."""
         network = self.program.network

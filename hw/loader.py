@@ -10,7 +10,8 @@ __all__ = ["Loader"]
 
 
 class Loader(wiring.Component):
-    """Takes the input stream apart: initial states (if the network loads them), then steps.
+    """Takes the input stream apart: weights (if they are loaded), then, sequence by sequence,
+    initial states (if the network loads them) and steps.
 
     One word a cycle. A bank is full when its last word is in, or at ``last``; a step that ``last``
     cuts short runs with what stands in the bank and counts as an error, so that the sequence after
@@ -23,6 +24,7 @@ class Loader(wiring.Component):
     Members
     -------
     data : In(input_width), valid : In(1), ready : Out(1), last : In(1), the input stream
+    weight_en : Out(1), the word is a piece of the weights; weights_loaded : In(1)
     idle : In(1), nothing is running: states may be loaded
     release : In(1), the step that runs no longer needs its bank
     step_ready, step_first, step_last : Out(1), the bank to run next
@@ -39,7 +41,8 @@ class Loader(wiring.Component):
         network, cols = layout.program.network, layout.program.cols
         elements = max(2, layout.input_words * cols)
         super().__init__({
-            "data": In(layout.input_width), "valid": In(1), "ready": Out(1), "last": In(1),
+            "data": In(layout.program.input_width), "valid": In(1), "ready": Out(1), "last": In(1),
+            "weight_en": Out(1), "weights_loaded": In(1),
             "idle": In(1), "release": In(1),
             "step_ready": Out(1), "step_first": Out(1), "step_last": Out(1), "loading": Out(1),
             "token_base": Out(layout.address_bits), "run_bank": Out(1),
@@ -63,10 +66,13 @@ class Loader(wiring.Component):
         upcoming = Signal()  # the bank to run next, already in the cycle of the release
         m.d.comb += [
             upcoming.eq(run ^ self.release),
-            self.ready.eq(Mux(loading, self.idle & ~full[run], ~full[write])),
-            accept.eq(self.valid & self.ready),
+            self.ready.eq(~self.weights_loaded
+                          | Mux(loading, self.idle & ~full[run], ~full[write])),
+            self.weight_en.eq(self.valid & ~self.weights_loaded),
+            accept.eq(self.valid & self.ready & self.weights_loaded),
             complete.eq(accept & ~loading & ((word == words - 1) | self.last)),
-            self.error.eq(accept & self.last & (loading | (word != words - 1))),
+            self.error.eq((accept & self.last & (loading | (word != words - 1)))
+                          | (self.weight_en & self.last)),
             self.step_ready.eq(full[upcoming]), self.step_first.eq(first[upcoming]),
             self.step_last.eq(last[upcoming]), self.loading.eq(loading), self.run_bank.eq(run)]
 

@@ -98,7 +98,7 @@ def make_manifest(core, ports: list) -> dict:
         "mac_utilisation": program.macs_per_step / (program.lanes * program.cols
                                                     * schedule.interval),
         "stream": {
-            "words_per_step": network.inputs,
+            "words_per_step": network.inputs, "weight_words": program.load_words,
             "state_words": program.state_words if network.loads_state else 0,
             "states": states if network.loads_state or network.returns_state else [],
             "output": "argmax" if program.argmax else "logits",

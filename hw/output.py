@@ -1,4 +1,4 @@
-"""The output side: results or their argmax, last states, and the buffer that makes room for them."""
+"""The output side: results or their argmax, last states, and the buffer that holds them."""
 
 from amaranth import *
 from amaranth.lib import wiring

@@ -1,14 +1,15 @@
 """From an integer network to the engine's program: phases, address map, memory images.
 
 A phase is one matrix-vector product and the element-wise step behind it. Its rows stand neuron by
-neuron, all gates of a neuron together, and fill the lanes without gaps: pass p of P lanes holds rows
-p*P to p*P + P - 1, so a phase takes ceil(rows / P) passes whatever the number of units.
+neuron, all gates of a neuron together, and fill the lanes without gaps: pass p of P lanes holds
+rows p*P to p*P + P - 1, so a phase takes ceil(rows / P) passes whatever the number of units.
 """
 
 from dataclasses import dataclass
 from enum import IntEnum
 
 import numpy as np
+from amaranth.utils import bits_for
 
 from golden.network import Activation, Cell, IntLayer, IntNetwork
 from golden.tables import TanhTable, make_table
@@ -138,6 +139,8 @@ class Program:
     table : TanhTable
     argmax : bool
         True: the output is the index of the largest result instead of the results.
+    load_weights : bool
+        True: the weights come over the input stream after a reset, not from a ROM.
     """
 
     network: IntNetwork
@@ -148,6 +151,7 @@ class Program:
     n_units: int
     table: TanhTable
     argmax: bool = False
+    load_weights: bool = False
 
     def uses(self, *ops) -> bool:
         """True if a phase has one of the element-wise steps."""
@@ -168,6 +172,27 @@ class Program:
     def weight_words(self) -> int:
         """Depth of the weight memory."""
         return sum(phase.passes(self.lanes) * phase.length(self.cols) for phase in self.phases)
+
+    @property
+    def input_width(self) -> int:
+        """Bits of an input word: an element, a token id or an initial state."""
+        network = self.network
+        width = network.act_width
+        if network.embedding is not None:
+            width = bits_for(len(network.embedding) - 1)
+        if network.loads_state:
+            width = max(width, network.act_width, network.cell.width)
+        return width
+
+    @property
+    def pieces(self) -> int:
+        """Input words that a word of loaded weights takes."""
+        return -(-self.lanes * self.cols * self.network.weight_width // self.input_width)
+
+    @property
+    def load_words(self) -> int:
+        """Input words in front of the first sequence: the weights, if they are loaded."""
+        return self.weight_words * self.pieces if self.load_weights else 0
 
     @property
     def states(self) -> tuple:
@@ -227,8 +252,8 @@ class _Builder:
             output_last_only=self.network.last_step_only, last_only=layer.last_only))
 
 
-def make_program(network: IntNetwork, *, lanes: int, cols: int = 1,
-                 argmax: bool = False) -> Program:
+def make_program(network: IntNetwork, *, lanes: int, cols: int = 1, argmax: bool = False,
+                 load_weights: bool = False) -> Program:
     """Lay a network out.
 
     Parameters
@@ -238,7 +263,8 @@ def make_program(network: IntNetwork, *, lanes: int, cols: int = 1,
         Rows that are worked on at once.
     cols : int, a power of two
         Vector elements a cycle.
-    argmax : bool
+    argmax, load_weights : bool
+        See ``Program``.
 
     Returns
     -------
@@ -284,4 +310,5 @@ def make_program(network: IntNetwork, *, lanes: int, cols: int = 1,
                     function=layer.activation)
     return Program(network=network, lanes=lanes, cols=cols, phases=tuple(build.phases),
                    unit_base=tuple(build.bases), n_units=build.n_units,
-                   table=make_table(network.pre, network.gate), argmax=argmax)
+                   table=make_table(network.pre, network.gate), argmax=argmax,
+                   load_weights=load_weights)

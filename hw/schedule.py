@@ -97,7 +97,7 @@ class Schedule:
             Steps of each sequence.
         """
         network, program = self.program.network, self.program
-        accepted = 0              # cycle after the last accepted word
+        accepted = self.program.load_words  # cycle after the last accepted word
         ends = []                 # last issue of every step so far
         tail = idle = sent = 0
         for steps in lengths:
