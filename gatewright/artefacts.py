@@ -7,6 +7,7 @@ from pathlib import Path
 
 from golden.quantise import QuantOptions
 from hw.emit import Core
+from hw.image import load_words
 from sim import VerifyResult
 
 from . import steps
@@ -43,10 +44,17 @@ def load_quantised(folder: Path) -> Quantised:
 
 
 def save_core(folder: Path, core: Core, quantised: Quantised) -> Path:
-    """``rtl/NAME.v`` and ``manifest.json``; returns the Verilog file."""
+    """``rtl/NAME.v`` and ``manifest.json``; returns the Verilog file.
+
+    Where weights are loaded, ``rtl/NAME.weights.hex`` holds the input words that do it, one a line.
+    """
     network = quantised.network
     rtl = folder / "rtl" / f"{core.name}.v"
     write_text(rtl, core.verilog)
+    if core.layout.program.load_weights:
+        digits = -(-core.layout.program.input_width // 4)
+        write_text(rtl.with_suffix(".weights.hex"), "".join(
+            f"{word:0{digits}x}\n" for word in load_words(core.layout.program)))
     manifest = dict(core.manifest)
     manifest["source"] = network.source
     manifest["quantisation"] = asdict(quantised.options)
@@ -67,7 +75,9 @@ def load_core(folder: Path, quantised: Quantised) -> tuple:
     """
     manifest = read_json(folder / "manifest.json", "first 'gatewright generate DIR'")
     core = steps.generate(quantised, lanes=manifest["lanes"], cols=manifest["cols"],
-                          argmax=manifest["stream"]["output"] == "argmax", name=manifest["name"])
+                          argmax=manifest["stream"]["output"] == "argmax",
+                          load_weights=manifest["stream"]["weight_words"] > 0,
+                          name=manifest["name"])
     return core, folder / "rtl" / f"{core.name}.v"
 
 

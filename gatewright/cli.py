@@ -57,6 +57,10 @@ Lanes = Annotated[int | None, typer.Option(
 Cols = Annotated[int | None, typer.Option(help="Vector elements a cycle, a power of two (1).")]
 Argmax = Annotated[bool | None, typer.Option(
     "--argmax", help="Output the index of the largest result instead of the results.")]
+LoadWeights = Annotated[bool | None, typer.Option(
+    "--load-weights/--rom-weights", help="Take the weights over the input stream after a reset, "
+                                         "or from memories that the bitstream fills; by default "
+                                         "what the device needs.")]
 Targets = Annotated[list[str] | None, typer.Option(
     "--target", help=f"Device: {', '.join(synth.TARGETS)}. May be given several times; the "
                      "smallest ECP5 that holds the weights by default.")]
@@ -131,11 +135,11 @@ def golden(folder: Folder, inputs: Inputs = None, labels: Labels = None,
 
 @app.command()
 def generate(folder: Folder, lanes: Lanes = None, cols: Cols = None, argmax: Argmax = None,
-             target: Targets = None, config: Config = None, as_json: AsJson = False):
+             load_weights: LoadWeights = None, target: Targets = None, config: Config = None, as_json: AsJson = False):
     """Write the Verilog and its manifest; the same folder and options give the same bytes."""
     folder = project_folder(folder)
     options = read_options(config, lanes=lanes, cols=cols, argmax=argmax,
-                           targets=tuple(target) if target else None)
+                           load_weights=load_weights, targets=tuple(target) if target else None)
     quantised = artefacts.load_quantised(folder)
     flow = Flow(console=_console(as_json), options=options)
     core = flow.generate(quantised, (options.targets or (choose_target(quantised),))[0])
@@ -178,7 +182,7 @@ def run(model: Model = None, calibration: Calibration = None, inputs: Inputs = N
         force: Force = False, config: Config = None, weight_width: WeightWidth = None,
         act_width: ActWidth = None, cell_width: CellWidth = None, method: MethodName = None,
         rounding: RoundingName = None, headroom: Headroom = None, lanes: Lanes = None, cols: Cols = None, argmax: Argmax = None,
-        target: Targets = None, sequences: Sequences = None, seed: Seed = None,
+        load_weights: LoadWeights = None, target: Targets = None, sequences: Sequences = None, seed: Seed = None,
         waves: Waves = False,
         no_synth: Annotated[bool, typer.Option("--no-synth", help="Leave place and route out.")]
         = False, as_json: AsJson = False):
@@ -186,7 +190,7 @@ def run(model: Model = None, calibration: Calibration = None, inputs: Inputs = N
     options = read_options(
         config, weight_width=weight_width, act_width=act_width, cell_width=cell_width,
         method=method, rounding=rounding, headroom=headroom, lanes=lanes, cols=cols, argmax=argmax,
-        targets=tuple(target) if target else None, sequences=sequences, seed=seed)
+        load_weights=load_weights, targets=tuple(target) if target else None, sequences=sequences, seed=seed)
     if model is None:
         example = example_dir("digits_lstm")
         model = example / "model.onnx"

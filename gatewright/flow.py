@@ -161,7 +161,11 @@ class Flow:
         lanes = options.lanes or steps.default_lanes(quantised.integer, target)
         self.heading("generate", f"{lanes} lanes" + ("" if options.lanes else f", for {target}"))
         start = time.perf_counter()
-        core = steps.generate(quantised, lanes=lanes, cols=options.cols, argmax=options.argmax)
+        load = options.load_weights
+        if load is None:
+            load = steps.needs_loading(quantised.integer, target)
+        core = steps.generate(quantised, lanes=lanes, cols=options.cols, argmax=options.argmax,
+                              load_weights=load)
         self.console.print(show.schedule(core))
         manifest = core.manifest
         self.say(f"{manifest['cycles_per_step']} cycles a step, "
@@ -169,6 +173,9 @@ class Flow:
                  f"multipliers {manifest['mac_utilisation']:.1%} busy; "
                  f"{len(core.verilog) / 1e3:,.0f} kB of Verilog in "
                  f"{time.perf_counter() - start:.1f} s")
+        if core.layout.program.load_weights:
+            self.say(f"the weights are loaded: {core.layout.program.load_words:,} input words "
+                     "after a reset (rtl/*.weights.hex)")
         return core
 
     def verify(self, core, result: steps.Golden, folder: Path, rtl: Path, *, waves: bool = False):

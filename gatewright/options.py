@@ -33,6 +33,7 @@ class Options(BaseModel):
     lanes: int | None = Field(None, ge=1, le=1024, description="rows worked on at once")
     cols: int = Field(1, ge=1, le=64, description="vector elements a cycle")
     argmax: bool = Field(False, description="output the index of the largest result")
+    load_weights: bool | None = Field(None, description="weights over the input stream, not in ROM")
     targets: tuple[str, ...] | None = Field(None, strict=False, description="devices to route for")
     sequences: int = Field(50, ge=1, description="sequences to simulate")
     seed: int = Field(1, ge=0, lt=1 << 31, description="of pauses and placement")

@@ -6,7 +6,7 @@ does, for scripts and notebooks.
 
 import tempfile
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -19,11 +19,13 @@ from golden.quantise import QuantOptions, quantise_network
 from golden.reference import Batch, run_float
 from hw.emit import Core
 from hw.emit import generate as generate_core
+from hw.image import load_words
 
 from .accuracy import measure, signal_errors, top1_agreement
 from .errors import GatewrightError
 
-__all__ = ["Golden", "Quantised", "default_lanes", "generate", "golden", "place_and_route",
+__all__ = ["Golden", "Quantised", "default_lanes", "generate", "golden", "needs_loading",
+           "place_and_route",
            "quantise", "stimulus", "verify"]
 
 DETAIL_SEQUENCES = 32  # for the error of each signal, whose intermediates are all kept
@@ -134,8 +136,17 @@ def default_lanes(integer: IntNetwork, target: str) -> int:
     return min(synth.target_named(target).lanes, rows)
 
 
+def needs_loading(integer: IntNetwork, target: str) -> bool:
+    """True where the weights go to memories that a bitstream cannot fill (iCE40's SPRAM)."""
+    blocks = synth.target_named(target).blocks
+    weights = sum(layer.w.size + (0 if layer.r is None else layer.r.size)
+                  for layer in integer.layers) * integer.weight_width
+    bram = blocks["bram"]
+    return "spram" in blocks and weights > bram.available * bram.bits * 0.6
+
+
 def generate(quantised: Quantised, *, lanes: int, cols: int = 1, argmax: bool = False,
-             name: str | None = None) -> Core:
+             load_weights: bool = False, name: str | None = None) -> Core:
     """Write the Verilog of an array of lanes x cols; see ``hw.emit.generate``.
 
     Raises
@@ -144,7 +155,8 @@ def generate(quantised: Quantised, *, lanes: int, cols: int = 1, argmax: bool = 
         If the array or the name is not legal.
     """
     try:
-        return generate_core(quantised.integer, lanes=lanes, cols=cols, argmax=argmax, name=name)
+        return generate_core(quantised.integer, lanes=lanes, cols=cols, argmax=argmax,
+                             load_weights=load_weights, name=name)
     except (TypeError, ValueError) as error:
         raise GatewrightError("generation", str(error)) from None
 
@@ -167,13 +179,19 @@ def stimulus(core: Core, result: Golden, sequences: int | None = None) -> sim.St
         outputs += [run.signals[layer][signal][:n, -1] for signal, layer, _, _ in program.states]
     trace = {(entry["signal"], entry["layer"]): run.signals[entry["layer"]][entry["signal"]][:n]
              for entry in core.manifest["trace"]}
-    return sim.Stimulus.from_batch(
+    made = sim.Stimulus.from_batch(
         steps=steps, inputs=np.concatenate(inputs, axis=1),
         outputs=np.concatenate(outputs, axis=1), trace=trace,
         predicted_cycles=core.layout.schedule.total_cycles([steps] * n),
         expected_saturations=int(np.sum(run.saturations[:n])),
         output_units=1 if program.argmax else network.layers[-1].units,
         output_every_step=not network.last_step_only)
+    if not program.load_weights:
+        return made
+    first = made.sequences[0]
+    weights = np.array(load_words(program), dtype=np.int64)
+    return replace(made, sequences=(
+        replace(first, inputs=np.concatenate([weights, first.inputs])), *made.sequences[1:]))
 
 
 def verify(core: Core, result: Golden, *, sequences: int | None = None, seed: int = 1,
