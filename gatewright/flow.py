@@ -69,7 +69,9 @@ class Flow:
     def import_model(self, model: Path) -> FloatNetwork:
         """Import; the float check against the file itself needs data and comes later."""
         self.heading("import", str(model))
-        network = import_onnx(model)
+        # Exporters' default file names say nothing; the folder's name does.
+        plain = model.stem.lower() in ("model", "network", "net", "export")
+        network = import_onnx(model, name=model.absolute().parent.name if plain else None)
         self.console.print(show.layers(network))
         hardware = "argmax" if self.options.argmax else "logits"
         where = "the last step" if network.last_step_only else "every step"
