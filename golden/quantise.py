@@ -19,6 +19,9 @@ __all__ = ["Method", "QuantOptions", "Rounding", "TensorReport", "quantise_netwo
 
 MAX_ROW_SPREAD = 6       # fractional bits that a row may have beyond its matrix's widest row
 MAX_ACCUMULATOR = 48     # bits: the widest accumulator that the array is built with
+MAX_LIFTED = 62          # bits of a sum at its pre-activation's scale: golden's int64 holds it
+ACCUMULATOR_GUARD = 20   # its fractional bits beyond the pre-activation's: finer is never seen
+MAX_FRAC = 64            # of rows that are all zero: any other part of the row decides
 FRAC_SEARCH = 6          # how far below its largest fraction the input's may be moved
 
 
@@ -126,12 +129,15 @@ def _range_format(values, width: int, options: QuantOptions, spare: int) -> Fixe
 
 
 def _weight_frac(weights, options: QuantOptions) -> np.ndarray:
-    """Fraction of each row of a matrix, int64 (R,)."""
+    """Fraction of each row of a matrix, int64 (R,); rows of zeros are exact at any."""
+    used = np.abs(weights).max(axis=1) > 0
+    if not used.any():
+        return np.full(len(weights), MAX_FRAC)
     frac = choose_frac(weights, options.weight_width, options.method)
-    widest = int(frac[np.abs(weights).max(axis=1) > 0].min(initial=options.weight_width))
+    widest = int(frac[used].min())
     if not options.per_row:
         return np.full(len(weights), widest)
-    return np.minimum(frac, widest + MAX_ROW_SPREAD)
+    return np.where(used, np.minimum(frac, widest + MAX_ROW_SPREAD), widest + MAX_ROW_SPREAD)
 
 
 def _align(layer: FloatLayer, x, fracs, h_frac: int, options: QuantOptions) -> tuple:
@@ -222,22 +228,28 @@ def _quantise_layer(layer: FloatLayer, trace: dict, initial_h, formats: tuple,
     frac = _weight_frac(layer.w, options) + x.frac + x_shift
     if layer.r is not None:
         frac = np.minimum(frac, _weight_frac(layer.r, options) + h.frac + h_shift)
+    tables = (layer.cell not in (Cell.RNN, Cell.LINEAR)
+              or layer.activation in (Activation.SIGMOID, Activation.TANH))
+    layer_pre = pre if tables else Fixed(width=pre.width, frac=h.frac)
+    frac = np.minimum(frac, layer_pre.frac + ACCUMULATOR_GUARD)
     w, r, *biases = _integer_weights(layer, trace, initial_h, frac - x.frac - x_shift,
                                      frac - h.frac - h_shift, options)
     biases = [np.rint(np.ldexp(bias, frac)) for bias in biases]
     remedy = f"more than {MAX_ACCUMULATOR}; lower --weight-width or --act-width"
     if any(np.abs(bias).max() >= 2.0 ** (MAX_ACCUMULATOR - 1) for bias in biases):
         raise ValueError(f"layer {layer.name!r}: a bias needs accumulator bits {remedy}")
-    tables = (layer.cell not in (Cell.RNN, Cell.LINEAR)
-              or layer.activation in (Activation.SIGMOID, Activation.TANH))
     made = IntLayer(
         name=layer.name, cell=layer.cell, units=layer.units, activation=layer.activation,
         w=w, r=r, bias_x=biases[0].astype(np.int64), bias_h=biases[1].astype(np.int64),
-        acc_frac=frac, x=x, h=h, pre=pre if tables else Fixed(width=pre.width, frac=h.frac),
-        x_shift=x_shift, h_shift=h_shift, last_only=layer.last_only)
+        acc_frac=frac, x=x, h=h, pre=layer_pre, x_shift=x_shift, h_shift=h_shift,
+        last_only=layer.last_only)
     needed = made.acc_bound.bit_length() + 1
     if needed > MAX_ACCUMULATOR:
         raise ValueError(f"layer {layer.name!r}: its sums need {needed} accumulator bits, {remedy}")
+    lifted = needed + max(0, int((layer_pre.frac - frac).max()))
+    if lifted > MAX_LIFTED:
+        raise ValueError(f"layer {layer.name!r}: its sums need {lifted} bits at the scale of its "
+                         f"results, more than {MAX_LIFTED}; its weights must be smaller")
     return made
 
 

@@ -109,7 +109,7 @@ def test_smallest_table(act_width):
     assert table.base.min() >= 0 and table.slope.min() >= 0
     assert int(table.base.max()) < 1 << table.base_bits
     assert int(table.slope.max()) < 1 << table.slope_bits
-    assert len(table.base) * (table.base_bits + table.slope_bits) <= 18 * 1024
+    assert len(table.base) * (table.base_bits + table.slope_bits) <= 36 * 1024
 
 
 def test_make_table_wrong():
