@@ -4,7 +4,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-long lint lock clean distclean
+.PHONY: help demo test test-long results lint lock clean distclean
 
 PYTHON ?= python3
 VENV ?= .venv
@@ -37,6 +37,16 @@ lock: $(VENV)/.installed  ## choose newer versions: rewrites requirements.lock
 	     --extra all --group dev --group build --universal --python-version 3.11 \
 	     --fork-strategy fewest --generate-hashes --no-header --no-annotate; } > requirements.new
 	@mv requirements.new requirements.lock
+
+results: $(VENV)/.warm  ## run all three examples and rewrite the README's results table
+	@for name in lstm gru rnn; do \
+	  dir=examples/digits_$$name; \
+	  $(BIN)/gatewright run $$dir/model.onnx --calibration $$dir/calib_inputs.npy \
+	    --inputs $$dir/inputs.npy --target ecp5-25f --out build/results/$$name --force; \
+	  $(BIN)/gatewright run $$dir/model.onnx --calibration $$dir/calib_inputs.npy \
+	    --inputs $$dir/inputs.npy --target up5k --out build/results/$$name-up5k --force; \
+	done
+	@$(BIN)/python -m gatewright.results README.md build/results/*
 
 clean:  ## remove build/ with its output folders, and caches
 	@rm -rf build dist .pytest_cache .ruff_cache .hypothesis
