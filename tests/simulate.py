@@ -85,7 +85,7 @@ class Observed:
 def input_words(layout: Layout, codes: Codes, sequences=None) -> list:
     """The input stream of some sequences (all by default), as (unsigned data, last)."""
     program, words = layout.program, []
-    mask = (1 << layout.input_width) - 1
+    mask = (1 << layout.program.input_width) - 1
     for s in range(len(codes)) if sequences is None else sequences:
         if program.network.loads_state:
             for signal, idx, _, _ in program.states:

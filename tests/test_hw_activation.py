@@ -1,0 +1,113 @@
+"""The activation unit against ``golden.tables.activate``, one code a cycle."""
+
+import numpy as np
+import pytest
+from amaranth import *
+from amaranth.sim import Simulator
+
+from golden.fixed import Fixed, saturate
+from golden.network import Activation
+from golden.tables import activate, make_table
+from hw.activation import ActivationUnit
+from hw.layout import Function
+
+
+def table_of(act_width: int):
+    """The table that the quantiser's formats lead to."""
+    frac = max(act_width, 10) - 3
+    return make_table(Fixed(width=frac + 5, frac=frac), Fixed(width=act_width, frac=act_width - 1))
+
+
+def run(unit: ActivationUnit, codes, functions) -> tuple:
+    """(outputs, clipped bits), lined up with the inputs by the unit's latency."""
+    out, clipped = [], []
+    assert len(codes) == len(functions)
+
+    async def bench(ctx):
+        for k in range(len(codes) + unit.latency):
+            if k < len(codes):
+                ctx.set(unit.pre, int(codes[k]))
+                ctx.set(unit.function, Function[functions[k]])
+            if k >= unit.latency:
+                out.append(ctx.get(unit.out))
+                clipped.append(ctx.get(unit.clipped))
+            await ctx.tick()
+
+    simulator = Simulator(unit)
+    simulator.add_clock(1e-6)
+    simulator.add_testbench(bench)
+    simulator.run()
+    return np.array(out), np.array(clipped)
+
+
+def expected(codes, functions, table) -> tuple:
+    """What golden makes of each code, and whether a straight result was clipped."""
+    out, clipped = np.zeros(len(codes), dtype=np.int64), np.zeros(len(codes), dtype=bool)
+    functions = np.array([str(function) for function in functions])
+    for function in Activation:
+        here = functions == str(function)
+        if function in (Activation.TANH, Activation.SIGMOID):
+            out[here] = activate(codes[here], table, function)
+            continue
+        straight = codes[here] if function is Activation.IDENTITY else np.maximum(codes[here], 0)
+        out[here] = saturate(straight, table.out.width)
+        clipped[here] = out[here] != straight
+    return out, clipped
+
+
+def check(table, codes, functions, **options):
+    got, want = run(ActivationUnit(table, **options), codes, functions), expected(codes, functions,
+                                                                                   table)
+    wrong = np.flatnonzero((got[0] != want[0]) | (got[1] != want[1]))
+    assert not len(wrong), (codes[wrong[0]], functions[wrong[0]], got[0][wrong[0]],
+                            want[0][wrong[0]])
+    return want
+
+
+@pytest.mark.parametrize("function", Activation)
+@pytest.mark.parametrize("act_width", [4, 8, 10, 11, 12])
+def test_every_code(act_width, function):
+    table = table_of(act_width)
+    codes = np.arange(table.pre.min, table.pre.max + 1)
+    assert len(codes) == max(4096, 4 << act_width)
+    out, clipped = check(table, codes, [function] * len(codes))
+    assert clipped.any() == (function in (Activation.IDENTITY, Activation.RELU))
+    assert out.max() == table.out.max
+
+
+@pytest.mark.parametrize("act_width", [12, 16, 18])
+def test_edges_and_random(act_width):
+    """Around each segment's border for both functions, the ends, and random codes, mixed."""
+    table = table_of(act_width)
+    borders = np.arange(0, (1 << table.log2_segments) + 1) << table.offset_bits
+    rng = np.random.default_rng(act_width)
+    # A border at argument b is met by tanh at code b/2 and by sigmoid at code b.
+    borders = np.concatenate([borders, borders // 2])
+    if len(borders) > 800:
+        borders = np.concatenate([borders[:64], rng.choice(borders, 700, replace=False)])
+    near = np.concatenate([sign * borders + k for k in (-2, -1, 0, 1, 2) for sign in (1, -1)])
+    ends = [table.pre.min, table.pre.min + 1, table.pre.max, table.pre.max - 1, 0, 1, -1]
+    codes = np.unique(np.clip([*ends, *near, *rng.integers(table.pre.min, table.pre.max, 1500)],
+                              table.pre.min, table.pre.max))
+    codes = np.tile(rng.permutation(codes), 2)
+    functions = rng.permutation(np.array([f for f in Activation]))
+    functions = [functions[k] for k in rng.integers(0, 4, len(codes))]
+    check(table, codes, functions)
+
+
+@pytest.mark.parametrize("act_width", [5, 11])
+def test_tanh_only(act_width):
+    """The unit behind the cell state has nothing but tanh in it, for every code."""
+    table = table_of(act_width)
+    codes = np.arange(table.pre.min, table.pre.max + 1)
+    check(table, codes, [Activation.TANH] * len(codes), tanh_only=True)
+
+
+def test_latency():
+    """One code in, one code out ``latency`` cycles later."""
+    table = table_of(8)
+    codes = np.array([0, 0, 0, 500, 0, 0, 0])
+    unit = ActivationUnit(table)
+    assert unit.latency == 9
+    out, _ = run(unit, codes, [Activation.IDENTITY] * 7)
+    assert out.tolist() == [0, 0, 0, 127, 0, 0, 0]
