@@ -81,12 +81,13 @@ class Engine(wiring.Component):
             loader.data.eq(self.s_axis_tdata), loader.valid.eq(self.s_axis_tvalid),
             self.s_axis_tready.eq(loader.ready), loader.last.eq(self.s_axis_tlast),
             loader.idle.eq(~sequencer.busy & dump.idle), loader.release.eq(sequencer.step_end),
+            loader.start.eq(sequencer.step_start),
             sequencer.step_ready.eq(loader.step_ready & output.room),
             sequencer.step_first.eq(loader.step_first), sequencer.step_last.eq(loader.step_last),
             dump.start.eq(sequencer.step_end & sequencer.running_last),
             self.idle.eq(~sequencer.busy & dump.idle & ~loader.step_ready)]
         if layout.program.network.returns_state:
-            m.d.comb += sequencer.hold.eq(dump.start | ~dump.idle)
+            m.d.comb += sequencer.hold.eq(~dump.idle)
 
         self._array(m, loader, sequencer, drain, post, dump, output)
         self._results(m, loader, sequencer, post, dump, output)
@@ -98,8 +99,11 @@ class Engine(wiring.Component):
             self.trace_h_index.eq(tag.unit), self.trace_h_data.eq(post.result),
             self.trace_c_valid.eq(post.cell_valid), self.trace_c_index.eq(post.cell_unit),
             self.trace_c_data.eq(post.cell_data)]
-        m.d.sync += [self.status_errors.eq(self.status_errors + loader.error),
-                     self.status_saturations.eq(self.status_saturations + post.clipped)]
+        # Registers in between: wide counters do not belong behind what they count.
+        error, clipped = Signal(), Signal.like(post.clipped)
+        m.d.sync += [error.eq(loader.error), clipped.eq(post.clipped),
+                     self.status_errors.eq(self.status_errors + error),
+                     self.status_saturations.eq(self.status_saturations + clipped)]
         return m
 
     def _array(self, m: Module, loader, sequencer, drain, post, dump, output):
@@ -203,6 +207,6 @@ class Engine(wiring.Component):
             output.result_end.eq(tag.end), output.best_first.eq(tag.best_first),
             output.best_last.eq(tag.best_last),
             output.step_start.eq(sequencer.step_start), output.step_last.eq(loader.step_last),
-            output.next_last.eq(loader.step_last), output.ready.eq(self.m_axis_tready),
+            output.ready.eq(self.m_axis_tready),
             self.m_axis_tdata.eq(output.data), self.m_axis_tvalid.eq(output.valid),
             self.m_axis_tlast.eq(output.last)]

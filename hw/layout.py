@@ -89,7 +89,7 @@ class Layout:
         most = max(self.program.output_words(False), self.program.output_words(True))
         # Even where every step is a sequence of its own.
         shortest = min(schedule.interval, schedule.interval_last)
-        return max(4, most * (2 + (schedule.flush + 8) // shortest))
+        return max(4, most * (2 + (schedule.flush + 10) // shortest))
 
     @property
     def issue(self) -> data.StructLayout:

@@ -27,6 +27,7 @@ class Loader(wiring.Component):
     weight_en : Out(1), the word is a piece of the weights; weights_loaded : In(1)
     idle : In(1), nothing is running: states may be loaded
     release : In(1), the step that runs no longer needs its bank
+    start : In(1), the bank to run next is taken
     step_ready, step_first, step_last : Out(1), the bank to run next
     loading : Out(1), states are expected or on their way
     token_base : Out, word address of the running step's token in the embedding
@@ -43,7 +44,7 @@ class Loader(wiring.Component):
         super().__init__({
             "data": In(layout.program.input_width), "valid": In(1), "ready": Out(1), "last": In(1),
             "weight_en": Out(1), "weights_loaded": In(1),
-            "idle": In(1), "release": In(1),
+            "idle": In(1), "release": In(1), "start": In(1),
             "step_ready": Out(1), "step_first": Out(1), "step_last": Out(1), "loading": Out(1),
             "token_base": Out(layout.address_bits), "run_bank": Out(1),
             "x_en": Out(1), "x_addr": Out(range(2 * elements)), "x_data": Out(layout.act_width),
@@ -55,34 +56,39 @@ class Loader(wiring.Component):
         m = Module()
         layout, network = self._layout, self._layout.program.network
         words = network.inputs
-        word = Signal(range(max(2, words)))
-        write, run = Signal(), Signal()
+        word, word_last = Signal(range(max(2, words))), Signal(init=int(words == 1))
+        write, run, following = Signal(), Signal(), Signal()
         full = Array(Signal(name=f"full{k}") for k in range(2))
         first = Array(Signal(name=f"first{k}") for k in range(2))
         last = Array(Signal(name=f"last{k}") for k in range(2))
         starting = Signal(init=1)  # the next step is its sequence's first
         loading = Signal(init=int(network.loads_state))
         accept, complete = Signal(), Signal()
-        upcoming = Signal()  # the bank to run next, already in the cycle of the release
+        waiting = Signal(2)  # full banks whose step has not started: one or two, two
         m.d.comb += [
-            upcoming.eq(run ^ self.release),
             self.ready.eq(~self.weights_loaded
                           | Mux(loading, self.idle & ~full[run], ~full[write])),
             self.weight_en.eq(self.valid & ~self.weights_loaded),
             accept.eq(self.valid & self.ready & self.weights_loaded),
-            complete.eq(accept & ~loading & ((word == words - 1) | self.last)),
-            self.error.eq((accept & self.last & (loading | (word != words - 1)))
+            complete.eq(accept & ~loading & (word_last | self.last)),
+            self.error.eq((accept & self.last & (loading | ~word_last))
                           | (self.weight_en & self.last)),
-            self.step_ready.eq(full[upcoming]), self.step_first.eq(first[upcoming]),
-            self.step_last.eq(last[upcoming]), self.loading.eq(loading), self.run_bank.eq(run)]
+            self.step_ready.eq(waiting[0]), self.step_first.eq(first[following]),
+            self.step_last.eq(last[following]), self.loading.eq(loading), self.run_bank.eq(run)]
 
         with m.If(accept & ~loading):
-            m.d.sync += word.eq(Mux(complete, 0, word + 1))
+            m.d.sync += [word.eq(Mux(complete, 0, word + 1)),
+                         word_last.eq(Mux(complete, words == 1, word == words - 2))]
         with m.If(complete):
             m.d.sync += [full[write].eq(1), first[write].eq(starting), last[write].eq(self.last),
                          starting.eq(self.last), write.eq(~write)]
         with m.If(self.release):
             m.d.sync += [full[run].eq(0), run.eq(~run)]
+        with m.If(self.start):
+            m.d.sync += following.eq(~following)
+        m.d.sync += [waiting[0].eq(complete | waiting[1] | (waiting[0] & ~self.start)),
+                     waiting[1].eq(Mux(self.start, complete & waiting[1],
+                                       (complete & waiting[0]) | waiting[1]))]
 
         if network.embedding is None:
             bits = len(self.x_addr) - 1

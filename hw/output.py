@@ -35,12 +35,14 @@ class Dump(wiring.Component):
         m = Module()
         program, flush = self._layout.program, self._layout.schedule.flush
         count = Signal(range(flush + 1))
-        reading = Signal()
-        m.d.comb += self.idle.eq((count == 0) & ~reading)
+        reading, idle, flushed = Signal(), Signal(init=1), Signal()
+        m.d.comb += [self.idle.eq(idle), flushed.eq(count == 1)]
         with m.If(count != 0):
             m.d.sync += count.eq(count - 1)
+        with m.If(self.final if program.network.returns_state else flushed):
+            m.d.sync += idle.eq(1)
         with m.If(self.start):
-            m.d.sync += count.eq(flush)
+            m.d.sync += [count.eq(flush), idle.eq(0)]
         if not program.network.returns_state:
             return m
         states = program.states
@@ -53,7 +55,7 @@ class Dump(wiring.Component):
                      following.eq(Mux(reading, idx + 1, 0))]
         with m.If(reading):
             m.d.sync += [unit.eq(unit + 1), left.eq(left - 1)]
-        with m.If((count == 1) | (reading & (left == 0))):
+        with m.If(flushed | (reading & (left == 0))):
             m.d.sync += [reading.eq(~self.final), idx.eq(following)]
             with m.Switch(following):
                 for k, (signal, _, base, units) in enumerate(states):
@@ -75,8 +77,7 @@ class Output(wiring.Component):
     result : In(signed(act_width)), result_en, result_end, best_first, best_last : In(1)
     state : In(signed(output_width)), state_en, state_end : In(1)
     step_start, step_last : In(1), takes the step's credits
-    room : Out(1), the credits of the next step (``next_last``) are there
-    next_last : In(1)
+    room : Out(1), the credits of a step, were it the largest, are there
     data : Out(output_width), valid : Out(1), ready : In(1), last : Out(1), the output stream
     """
 
@@ -88,7 +89,7 @@ class Output(wiring.Component):
             "result": In(signed(layout.act_width)), "result_en": In(1), "result_end": In(1),
             "best_first": In(1), "best_last": In(1),
             "state": In(signed(layout.output_width)), "state_en": In(1), "state_end": In(1),
-            "step_start": In(1), "step_last": In(1), "room": Out(1), "next_last": In(1),
+            "step_start": In(1), "step_last": In(1), "room": Out(1),
             "data": Out(layout.output_width), "valid": Out(1), "ready": In(1), "last": Out(1)})
 
     def elaborate(self, platform):
@@ -118,8 +119,15 @@ class Output(wiring.Component):
             self.last.eq(fifo.r_data[width])]
 
         step, last = program.output_words(False), program.output_words(True)
-        credit = Signal(range(depth + 1), init=depth)
-        taken = Mux(self.step_start, Mux(self.step_last, last, step), 0)
-        m.d.sync += credit.eq(credit - taken + (self.valid & self.ready))
-        m.d.comb += self.room.eq(credit >= Mux(self.next_last, last, step))
+        most = max(step, last)
+        credit, room = Signal(range(depth + 1), init=depth), Signal(init=1)
+        with m.Switch(Cat(self.valid & self.ready, self.step_start, self.step_last)):
+            for k, change in enumerate((0, 1, -step, 1 - step, 0, 1, -last, 1 - last)):
+                if change:
+                    with m.Case(k):
+                        m.d.sync += credit.eq(credit + change)
+        # A word that leaves is counted one cycle late; a step that starts takes its own at once.
+        m.d.sync += room.eq(Mux(self.step_start, credit >= most + Mux(self.step_last, last, step),
+                                credit >= most))
+        m.d.comb += self.room.eq(room)
         return m

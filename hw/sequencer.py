@@ -46,14 +46,21 @@ class Sequencer(wiring.Component):
         schedule, program = self._layout.schedule, self._layout.program
         table = []
         for k, phase in enumerate(program.phases):
-            row = {"wait": schedule.waits[k], "gap": schedule.gaps[k],
-                   "passes": phase.passes(program.lanes) - 1,
-                   "two": int(len(phase.segments) == 2), "split": int(phase.split)}
+            wait, passes = schedule.waits[k], phase.passes(program.lanes)
+            words = [segment.words(program.cols) for segment in phase.segments]
+            single = sum(words) == 1
+            row = {"wait": wait, "gap": schedule.gaps[k], "passes": passes - 1,
+                   "two": int(len(words) == 2), "split": int(phase.split), "single": int(single),
+                   # What holds in a phase's first cycle, and in the first cycle of a later pass.
+                   "going": int(wait == 0), "ends": int(wait == 0 and single),
+                   "again": int(schedule.gaps[k] == 0),
+                   "again_ends": int(schedule.gaps[k] == 0 and single)}
             for n in range(2):
                 segment = phase.segments[min(n, len(phase.segments) - 1)]
+                length = segment.words(program.cols)
                 row |= {f"source{n}": int(segment.source),
                         f"base{n}": segment.base // program.cols,
-                        f"left{n}": segment.words(program.cols) - 1,
+                        f"left{n}": length - 1, f"short{n}": int(length == 1),
                         f"shift{n}": segment.shift}
             table.append(row)
         return table
@@ -65,88 +72,115 @@ class Sequencer(wiring.Component):
         n_phases = len(table)
         n_normal = sum(not phase.last_only for phase in layout.program.phases)
 
-        # The running phase's row in registers, so that no table stands in the counters' way.
+        # The running phase's row in registers; the next one's straight from the table, whose index
+        # stands still since the phase before.
         row = {key: Signal(bits_for(max(r[key] for r in table)), name=f"row_{key}")
                for key in table[0]}
-        phase = Signal(layout.phase_bits)
-        next_phase = Signal(range(n_phases + 1))
+        coming = {key: Signal.like(value, name=f"coming_{key}") for key, value in row.items()}
+        phase, upcoming = Signal(layout.phase_bits), Signal(layout.phase_bits)
+        with m.Switch(upcoming):
+            for k, values in enumerate(table):
+                with m.Case(k) if k + 1 < n_phases else m.Default():
+                    m.d.comb += [coming[key].eq(value) for key, value in values.items()]
 
         segment = Signal()
-        left = Signal.like(row["left0"] if len(row["left0"]) >= len(row["left1"])
-                           else row["left1"])
+        left = Signal(max(len(row["left0"]), len(row["left1"])))
         address = Signal(layout.address_bits)
+        source = Signal(Source)
+        shift = Signal(layout.shift_bits)
         passes = Signal.like(row["passes"])
-        first_pass = Signal()
-        wait = Signal(bits_for(max(max(r["wait"], r["gap"]) for r in table)))
+        wait = Signal(max(len(row["wait"]), len(row["gap"])))
         tail = Signal(bits_for(max(schedule.tail, schedule.tail_last)))
         residue = Signal(range(3))
-        first, last, bank = Signal(), Signal(), Signal()
-        busy = Signal()
+        first_pass, first, last, bank, busy = (Signal(name=name) for name in (
+            "first_pass", "first", "last", "bank", "busy"))
+        # Decisions stand in registers, made one cycle ahead: a comparison and what hangs on it
+        # never share a cycle.
+        going = Signal()         # a column is issued
+        segment_end = Signal()   # this column is its segment's last
+        last_pass = Signal()     # the phase's last pass runs
+        final = Signal()         # the step's last phase runs
+        pass_end = Signal()      # the pass's last column is issued
+        more = Signal()          # it is the phase's last one, and another phase follows
+        step_end = Signal()      # it is the step's last one
+        free = Signal(init=1)    # nothing runs, and a step may start
 
-        segment_end = Signal()
-        pass_end = Signal()
-        phase_end = Signal()
-        step_end = Signal()
-        going = Signal()
-        more = Signal()
+        start, load, last_now = Signal(), Signal(), Signal()
+        at_once = [schedule.tail == 0, schedule.tail_last == 0
+                   and not layout.program.network.returns_state]
         m.d.comb += [
-            going.eq(busy & (wait == 0)),
-            segment_end.eq(left == 0),
-            pass_end.eq(going & segment_end & (segment | ~row["two"])),
-            phase_end.eq(pass_end & (passes == 0)),
-            next_phase.eq(phase + 1),
-            more.eq((next_phase < n_normal) | (last & (next_phase < n_phases))),
-            step_end.eq(phase_end & ~more),
-            self.step_end.eq(step_end),
-            self.step_start.eq(self.step_ready & ~self.hold & (
-                (~busy & (tail == 0)) | (step_end & Mux(last, schedule.tail_last == 0,
-                                                        schedule.tail == 0)))),
-            self.busy.eq(busy), self.running_last.eq(last), self.bank.eq(bank),
-        ]
+            start.eq(self.step_ready & ~self.hold
+                     & (free | (step_end & Mux(last, at_once[1], at_once[0])))),
+            load.eq(start | more), last_now.eq(Mux(start, self.step_last, last)),
+            self.step_start.eq(start), self.step_end.eq(step_end), self.busy.eq(busy),
+            self.running_last.eq(last), self.bank.eq(bank)]
 
-        load = Signal()
-        load_idx = Signal(layout.phase_bits)
-        m.d.comb += [load.eq(self.step_start | (phase_end & more)),
-                     load_idx.eq(Mux(self.step_start, 0, next_phase))]
+        ends, last_pass_next, final_next = Signal(), Signal(), Signal()
+        coming_final = Signal()
+        m.d.comb += [
+            coming_final.eq((upcoming == n_phases - 1) | (~last_now & (upcoming == n_normal - 1))),
+            last_pass_next.eq(last_pass), final_next.eq(final)]
+        with m.If(load):
+            m.d.comb += [ends.eq(coming["ends"]), last_pass_next.eq(coming["passes"] == 0),
+                         final_next.eq(coming_final)]
+        with m.Elif(pass_end):
+            m.d.comb += [ends.eq(row["again_ends"] & ~step_end), last_pass_next.eq(passes == 1)]
+        with m.Elif(going):
+            m.d.comb += ends.eq(Mux(segment_end, row["short1"],
+                                    (left == 1) & (segment | ~row["two"])))
+        with m.Else():
+            m.d.comb += ends.eq(busy & (wait == 1) & row["single"])
+        m.d.sync += [
+            last_pass.eq(last_pass_next), final.eq(final_next), pass_end.eq(ends),
+            more.eq(ends & last_pass_next & ~final_next),
+            step_end.eq(ends & last_pass_next & final_next)]
 
-        with m.If(wait != 0):
-            m.d.sync += wait.eq(wait - 1)
-        with m.If(tail != 0):
-            m.d.sync += tail.eq(tail - 1)
-        with m.If(going):
-            m.d.sync += [left.eq(left - 1), address.eq(address + 1)]
-            with m.If(segment_end):
-                m.d.sync += [segment.eq(1), address.eq(row["base1"]), left.eq(row["left1"])]
-        with m.If(pass_end):
-            m.d.sync += [segment.eq(0), address.eq(row["base0"]), left.eq(row["left0"]),
-                         passes.eq(passes - 1), first_pass.eq(0), wait.eq(row["gap"])]
+        with m.If(load):
+            m.d.sync += [row[key].eq(value) for key, value in coming.items()]
+            m.d.sync += [phase.eq(upcoming), upcoming.eq(Mux(coming_final, 0, upcoming + 1)),
+                         first_pass.eq(1), residue.eq(0), passes.eq(coming["passes"]),
+                         going.eq(coming["going"]), wait.eq(coming["wait"])]
+        with m.Elif(pass_end):
+            m.d.sync += [first_pass.eq(0), passes.eq(passes - 1),
+                         going.eq(row["again"] & ~step_end), wait.eq(row["gap"])]
             lanes = layout.program.lanes % 3
             with m.Switch(residue):
                 for value in range(3):
                     with m.Case(value):
                         m.d.sync += residue.eq((value + lanes) % 3)
-        with m.If(step_end):
-            m.d.sync += [busy.eq(0), tail.eq(Mux(last, max(0, schedule.tail_last - 1),
-                                                 max(0, schedule.tail - 1)))]
-        with m.If(load):
-            m.d.sync += [phase.eq(load_idx), segment.eq(0), first_pass.eq(1), residue.eq(0)]
-            with m.Switch(load_idx):
-                for k, values in enumerate(table):
-                    with m.Case(k):
-                        m.d.sync += [row[key].eq(value) for key, value in values.items()]
-                        m.d.sync += [left.eq(values["left0"]), address.eq(values["base0"]),
-                                     passes.eq(values["passes"]), wait.eq(values["wait"])]
-        with m.If(self.step_start):
-            m.d.sync += [busy.eq(1), first.eq(self.step_first), last.eq(self.step_last),
-                         bank.eq(~bank)]
+        with m.Elif(~going):
+            m.d.sync += [wait.eq(wait - (wait != 0)), going.eq(busy & (wait == 1))]
 
-        source = Signal(Source)
+        def enter(table_row, n):
+            return [segment.eq(n), address.eq(table_row[f"base{n}"]),
+                    left.eq(table_row[f"left{n}"]), segment_end.eq(table_row[f"short{n}"]),
+                    source.eq(table_row[f"source{n}"]), shift.eq(table_row[f"shift{n}"])]
+
+        with m.If(load):
+            m.d.sync += enter(coming, 0)
+        with m.Elif(pass_end):
+            m.d.sync += enter(row, 0)
+        with m.Elif(going):
+            m.d.sync += [left.eq(left - 1), address.eq(address + 1), segment_end.eq(left == 1)]
+            with m.If(segment_end):
+                m.d.sync += enter(row, 1)
+
+        # At step_end + tail the next step may start.
+        with m.If(~busy & (tail != 0)):
+            m.d.sync += [tail.eq(tail - 1), free.eq(tail == 1)]
+        with m.If(step_end):
+            m.d.sync += [busy.eq(0),
+                         free.eq(Mux(last, schedule.tail_last <= 1, schedule.tail <= 1)),
+                         tail.eq(Mux(last, max(0, schedule.tail_last - 1),
+                                     max(0, schedule.tail - 1)))]
+        with m.If(start):
+            m.d.sync += [busy.eq(1), free.eq(0), first.eq(self.step_first),
+                         last.eq(self.step_last), bank.eq(~bank)]
+
         issue = self.issue
         m.d.comb += [
-            source.eq(Mux(segment, row["source1"], row["source0"])),
             issue.valid.eq(going), issue.source.eq(source), issue.address.eq(address),
-            issue.shift.eq(Mux(segment, row["shift1"], row["shift0"])),
-            issue.masked.eq(first & (source == Source.OLD)),
+            issue.shift.eq(shift), issue.masked.eq(first & (source == Source.OLD)),
             issue.border.eq(going & segment_end & ~segment & row["split"]),
             issue.residue.eq(residue), issue.last.eq(pass_end),
             issue.pass_tag.phase.eq(phase), issue.pass_tag.first_pass.eq(first_pass),
