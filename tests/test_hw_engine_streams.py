@@ -112,7 +112,7 @@ def test_last_among_states(at):
 def test_unknown_token(cols):
     """An id outside the table counts as an error and reads row 0; the rest stays exact."""
     layout, codes = _build(("gru", 4), ("linear", 2), embedding=(11, 3), cols=cols)
-    assert layout.input_width == 4
+    assert layout.program.input_width == 4
     told = codes.x.copy()
     told[0, 1], told[1, 3], told[2, 0] = 11, 15, 10
     meant = np.where(told > 10, 0, told)
