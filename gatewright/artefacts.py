@@ -1,16 +1,17 @@
 """The files of an output folder; names and fields are stable, because other tools read them."""
 
+import shutil
 import sys
 from dataclasses import asdict
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-from golden.quantise import QuantOptions
 from hw.emit import Core
 from hw.image import load_words
 from sim import VerifyResult
 
 from . import steps
+from .errors import GatewrightError, quote
 from .folder import read_json, write_json, write_text
 from .steps import Golden, Quantised
 from .store import load_networks, save_networks
@@ -23,6 +24,14 @@ def _version(package: str) -> str | None:
     try:
         return version(package)
     except PackageNotFoundError:
+        return None
+
+
+def _hash_in(manifest: Path) -> str | None:
+    """What a manifest says of its Verilog; None where there is none that can be read."""
+    try:
+        return read_json(manifest, "")["verilog_sha256"]
+    except (GatewrightError, KeyError):
         return None
 
 
@@ -40,15 +49,21 @@ def save_quantised(folder: Path, quantised: Quantised) -> None:
 def load_quantised(folder: Path) -> Quantised:
     """The networks of a folder; the tensors' reports stay in their file."""
     network, integer, options = load_networks(folder / "network.npz")
-    return Quantised(network=network, integer=integer, options=QuantOptions(**options))
+    return Quantised(network=network, integer=integer, options=options)
 
 
 def save_core(folder: Path, core: Core, quantised: Quantised) -> Path:
     """``rtl/NAME.v`` and ``manifest.json``; returns the Verilog file.
 
     Where weights are loaded, ``rtl/NAME.weights.hex`` holds the input words that do it, one a line.
+    What the folder says of another core (``verify.json``, ``synth``, waves) goes away first.
     """
     network = quantised.network
+    if _hash_in(folder / "manifest.json") != core.verilog_sha256:
+        for stale in ("rtl", "synth"):
+            shutil.rmtree(folder / stale, ignore_errors=True)
+        for stale in (folder / "verify.json", *folder.glob("*.vcd"), *folder.glob("*.fst")):
+            stale.unlink(missing_ok=True)
     rtl = folder / "rtl" / f"{core.name}.v"
     write_text(rtl, core.verilog)
     if core.layout.program.load_weights:
@@ -72,13 +87,29 @@ def load_core(folder: Path, quantised: Quantised) -> tuple:
     """(Core, Verilog file) of a folder: laid out again from the manifest's options.
 
     The file on disk is what is simulated and routed, so a change of it by hand is noticed.
+
+    Raises
+    ------
+    GatewrightError
+        If there is no core yet, or its manifest belongs to another network or version.
     """
-    manifest = read_json(folder / "manifest.json", "first 'gatewright generate DIR'")
-    core = steps.generate(quantised, lanes=manifest["lanes"], cols=manifest["cols"],
-                          argmax=manifest["stream"]["output"] == "argmax",
-                          load_weights=manifest["stream"]["weight_words"] > 0,
-                          name=manifest["name"])
-    return core, folder / "rtl" / f"{core.name}.v"
+    path, remedy = folder / "manifest.json", f"run 'gatewright generate {folder}'"
+    manifest = read_json(path, remedy)
+    try:
+        core = steps.generate(quantised, lanes=manifest["lanes"], cols=manifest["cols"],
+                              argmax=manifest["stream"]["output"] == "argmax",
+                              load_weights=manifest["stream"]["weight_words"] > 0,
+                              name=manifest["name"])
+        fits = core.verilog_sha256 == manifest["verilog_sha256"]
+    except (KeyError, TypeError, GatewrightError):
+        fits = False
+    if not fits:
+        raise GatewrightError(quote(path, 200), "belongs to another network or version, or is "
+                              "damaged", remedy)
+    rtl = folder / "rtl" / f"{core.name}.v"
+    if not rtl.is_file():
+        raise GatewrightError(quote(rtl, 200), "is missing", remedy)
+    return core, rtl
 
 
 def save_golden(folder: Path, result: Golden, speed: dict) -> None:
@@ -93,6 +124,7 @@ def save_golden(folder: Path, result: Golden, speed: dict) -> None:
                     for m in result.metrics},
         "top1_agreement": result.agreement,
         "max_error_lsb": {f"{e.layer}.{e.signal}": e.max_error_lsb for e in result.errors},
+        "error_sequences": min(result.sequences, steps.DETAIL_SEQUENCES),
         "errors": [asdict(e) for e in result.errors],
         "saturations": int(sum(result.run.saturations)) if result.sequences else 0,
         "speed": speed})

@@ -1,13 +1,14 @@
 """The command line. Exit codes: 0 done, 1 hardware differs from golden, 2 something to change."""
 
 import json
-import signal
+import os
 import sys
 from pathlib import Path
 from typing import Annotated
 
 import typer
 from rich.console import Console
+from rich.text import Text
 
 import sim
 import synth
@@ -16,12 +17,13 @@ from . import artefacts, doctor as checks, show, steps
 from .errors import GatewrightError
 from .examples import example_dir
 from .flow import Flow, Mismatch, choose_target
-from .folder import check_target, new_folder, project_folder
+from .folder import is_free, new_folder, project_folder, read_json
+from .interrupt import stop_on_signals
 from .options import Options, read_options
 
 __all__ = ["app", "main"]
 
-app = typer.Typer(no_args_is_help=True, rich_markup_mode="rich", pretty_exceptions_enable=False,
+app = typer.Typer(rich_markup_mode="rich", pretty_exceptions_enable=False,
                   help="Turn a trained recurrent network (ONNX) into verified Verilog: a "
                        "fixed-point golden model, a core proven equal to it bit for bit, and its "
                        "clock and area on real devices. Start with [bold]gatewright demo[/].")
@@ -72,7 +74,8 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print the result as JSON o
 
 
 def _console(as_json: bool = False) -> Console:
-    return Console(stderr=as_json)
+    """Where people read; names from files are not markup there."""
+    return Console(stderr=as_json, markup=False, emoji=False, highlight=False)
 
 
 def _print_json(as_json: bool, value) -> None:
@@ -80,15 +83,24 @@ def _print_json(as_json: bool, value) -> None:
         print(json.dumps(value, indent=1, default=str))
 
 
+def _targets(names: list | None) -> tuple | None:
+    return tuple(names) if names else None
+
+
 def _read(folder: Path, *names: str) -> dict:
-    return {name: json.loads((folder / f"{name}.json").read_text()) for name in names}
+    return {name: read_json(folder / f"{name}.json", "run the step again") for name in names}
 
 
-@app.command("import")
+def _need(value, option: str, what: str) -> None:
+    if value is None:
+        raise GatewrightError(option, "is missing", f"give {what}")
+
+
+@app.command("import", epilog="Example: gatewright import model.onnx")
 def import_(model: Model = None, as_json: AsJson = False):
     """Read an ONNX file and show the network that it holds, or what stands in the way."""
     flow = Flow(console=_console(as_json), options=Options())
-    network = flow.import_model(model or example_dir("digits_lstm") / "model.onnx")
+    network = flow.import_model(model or example_dir() / "model.onnx")
     _print_json(as_json, {
         "name": network.name, "model_sha256": network.model_sha256, "source": network.source,
         "notes": network.notes, "final": str(network.final),
@@ -98,7 +110,8 @@ def import_(model: Model = None, as_json: AsJson = False):
                     "last_only": layer.last_only} for layer in network.layers]})
 
 
-@app.command()
+@app.command(epilog="Example: gatewright quantise model.onnx --calibration calib.npy --out DIR. "
+                    "Makes DIR with network.npz and quantisation.json.")
 def quantise(model: Annotated[Path, typer.Argument(help="ONNX file.")],
              calibration: Calibration = None, out: Out = None, force: Force = False,
              config: Config = None, weight_width: WeightWidth = None, act_width: ActWidth = None,
@@ -107,39 +120,45 @@ def quantise(model: Annotated[Path, typer.Argument(help="ONNX file.")],
     """Choose fixed-point formats from calibration data; makes the folder the others work in."""
     options = read_options(config, weight_width=weight_width, act_width=act_width,
                            cell_width=cell_width, method=method, rounding=rounding,
-                           headroom=headroom, targets=tuple(target) if target else None)
+                           headroom=headroom, targets=_targets(target))
     _need(calibration, "--calibration", "sequences to choose formats from")
     flow = Flow(console=_console(as_json), options=options)
     network = flow.import_model(model)
     out = out or Path("build") / network.name
-    check_target(out, force)
-    quantised = flow.quantise(network, calibration)
     with new_folder(out, force=force) as folder:
+        quantised = flow.quantise(network, flow.load(network, calibration))
         artefacts.save_quantised(folder, quantised)
-        result = _read(folder, "quantisation")
+        result = _read(folder, "quantisation")["quantisation"]
     flow.say(f"\nwritten to {out}; next: gatewright golden {out} --inputs X.npy")
-    _print_json(as_json, result["quantisation"])
+    _print_json(as_json, result)
 
 
-@app.command()
+@app.command(epilog="Example: gatewright golden DIR --inputs X.npy. Writes golden.json.")
 def golden(folder: Folder, inputs: Inputs = None, labels: Labels = None,
            float_outputs: FloatOutputs = None, as_json: AsJson = False):
     """Run the integer model over data, compare it with float, and measure what was lost."""
     folder = project_folder(folder)
     _need(inputs, "--inputs", "sequences to run")
+    quantised = artefacts.load_quantised(folder)
     flow = Flow(console=_console(as_json), options=Options())
-    result, speed = flow.golden(artefacts.load_quantised(folder), inputs, labels, float_outputs)
+    batch = flow.load(quantised.network, inputs)
+    wanted = flow.load_labels(inputs, len(batch), labels)
+    if float_outputs is not None:
+        flow.compare_recorded(quantised.network, batch, float_outputs)
+    result, speed = flow.golden(quantised, batch, wanted)
     artefacts.save_golden(folder, result, speed)
     _print_json(as_json, _read(folder, "golden")["golden"])
 
 
-@app.command()
+@app.command(epilog="Example: gatewright generate DIR --lanes 16. Writes rtl/NAME.v and "
+                    "manifest.json.")
 def generate(folder: Folder, lanes: Lanes = None, cols: Cols = None, argmax: Argmax = None,
-             load_weights: LoadWeights = None, target: Targets = None, config: Config = None, as_json: AsJson = False):
+             load_weights: LoadWeights = None, target: Targets = None, config: Config = None,
+             as_json: AsJson = False):
     """Write the Verilog and its manifest; the same folder and options give the same bytes."""
     folder = project_folder(folder)
     options = read_options(config, lanes=lanes, cols=cols, argmax=argmax,
-                           load_weights=load_weights, targets=tuple(target) if target else None)
+                           load_weights=load_weights, targets=_targets(target))
     quantised = artefacts.load_quantised(folder)
     flow = Flow(console=_console(as_json), options=options)
     core = flow.generate(quantised, (options.targets or (choose_target(quantised),))[0])
@@ -148,41 +167,51 @@ def generate(folder: Folder, lanes: Lanes = None, cols: Cols = None, argmax: Arg
     _print_json(as_json, _read(folder, "manifest")["manifest"])
 
 
-@app.command()
+@app.command(epilog="Example: gatewright verify DIR --inputs X.npy --sequences 20. Writes "
+                    "verify.json; exit code 1 at the first difference.")
 def verify(folder: Folder, inputs: Inputs = None, sequences: Sequences = None, seed: Seed = None,
-           waves: Waves = False, as_json: AsJson = False):
+           waves: Waves = False, config: Config = None, as_json: AsJson = False):
     """Simulate the folder's Verilog and compare every word and every state with golden."""
     folder = project_folder(folder)
     _need(inputs, "--inputs", "sequences to drive the core with")
+    flow = Flow(console=_console(as_json),
+                options=read_options(config, sequences=sequences, seed=seed))
     quantised = artefacts.load_quantised(folder)
+    batch = flow.load(quantised.network, inputs).take(slice(0, flow.options.sequences))
+    flow.need_tools(synthesis=False)
     core, rtl = artefacts.load_core(folder, quantised)
-    flow = Flow(console=_console(as_json), options=read_options(sequences=sequences, seed=seed))
-    result = steps.golden(quantised, flow.load(quantised.network, inputs).take(
-        slice(0, flow.options.sequences)))
-    flow.verify(core, result, folder, rtl, waves=waves)
+    try:
+        flow.verify(core, steps.golden(quantised, batch), folder, rtl, waves=waves)
+    except Mismatch:
+        _print_json(as_json, _read(folder, "verify")["verify"])
+        raise
     _print_json(as_json, _read(folder, "verify")["verify"])
 
 
-@app.command("synth")
-def synth_(folder: Folder, target: Targets = None, seed: Seed = None, as_json: AsJson = False):
+@app.command("synth", epilog="Example: gatewright synth DIR --target ecp5-25f. Writes "
+                             "synth/ecp5-25f.json.")
+def synth_(folder: Folder, target: Targets = None, seed: Seed = None, config: Config = None,
+           as_json: AsJson = False):
     """Place and route the folder's core, and report clock and area."""
     folder = project_folder(folder)
-    options = read_options(targets=tuple(target) if target else None, seed=seed)
+    options = read_options(config, targets=_targets(target), seed=seed)
     quantised = artefacts.load_quantised(folder)
-    core, _ = artefacts.load_core(folder, quantised)
+    core, rtl = artefacts.load_core(folder, quantised)
     flow = Flow(console=_console(as_json), options=options)
-    reports = [flow.synth(core, name, folder)
+    reports = [flow.synth(core, rtl, name, folder)
                for name in options.targets or (choose_target(quantised),)]
     _print_json(as_json, reports)
 
 
-@app.command()
+@app.command(epilog="Example: gatewright run model.onnx --calibration calib.npy --inputs X.npy "
+                    "--out DIR. Without arguments it runs the bundled example.")
 def run(model: Model = None, calibration: Calibration = None, inputs: Inputs = None,
         labels: Labels = None, float_outputs: FloatOutputs = None, out: Out = None,
         force: Force = False, config: Config = None, weight_width: WeightWidth = None,
         act_width: ActWidth = None, cell_width: CellWidth = None, method: MethodName = None,
-        rounding: RoundingName = None, headroom: Headroom = None, lanes: Lanes = None, cols: Cols = None, argmax: Argmax = None,
-        load_weights: LoadWeights = None, target: Targets = None, sequences: Sequences = None, seed: Seed = None,
+        rounding: RoundingName = None, headroom: Headroom = None, lanes: Lanes = None,
+        cols: Cols = None, argmax: Argmax = None, load_weights: LoadWeights = None,
+        target: Targets = None, sequences: Sequences = None, seed: Seed = None,
         waves: Waves = False,
         no_synth: Annotated[bool, typer.Option("--no-synth", help="Leave place and route out.")]
         = False, as_json: AsJson = False):
@@ -190,25 +219,27 @@ def run(model: Model = None, calibration: Calibration = None, inputs: Inputs = N
     options = read_options(
         config, weight_width=weight_width, act_width=act_width, cell_width=cell_width,
         method=method, rounding=rounding, headroom=headroom, lanes=lanes, cols=cols, argmax=argmax,
-        load_weights=load_weights, targets=tuple(target) if target else None, sequences=sequences, seed=seed)
+        load_weights=load_weights, targets=_targets(target), sequences=sequences, seed=seed)
     if model is None:
-        example = example_dir("digits_lstm")
-        model = example / "model.onnx"
-        calibration = calibration or example / "calib_inputs.npy"
-        inputs = inputs or example / "inputs.npy"
+        model = example_dir() / "model.onnx"
+        calibration = calibration or model.with_name("calib_inputs.npy")
+        inputs = inputs or model.with_name("inputs.npy")
     _need(calibration, "--calibration", "sequences to choose formats from")
     _need(inputs, "--inputs", "sequences to run and to prove equality on")
     flow = Flow(console=_console(as_json), options=options)
     network = flow.import_model(model)
     out = out or Path("build") / network.name
-    check_target(out, force)
-    batch = flow.load(network, inputs)
-    flow.self_check(network, model, batch)
     verdict, reports, failure = None, [], None
     with new_folder(out, force=force) as folder:
-        quantised = flow.quantise(network, calibration)
+        flow.need_tools(synthesis=not no_synth)
+        samples, batch = flow.load(network, calibration), flow.load(network, inputs)
+        wanted = flow.load_labels(inputs, len(batch), labels)
+        flow.self_check(network, model, batch)
+        if float_outputs is not None:
+            flow.compare_recorded(network, batch, float_outputs)
+        quantised = flow.quantise(network, samples)
         artefacts.save_quantised(folder, quantised)
-        result, speed = flow.golden(quantised, inputs, labels, float_outputs, model)
+        result, speed = flow.golden(quantised, batch, wanted, model)
         artefacts.save_golden(folder, result, speed)
         targets = options.targets or (choose_target(quantised),)
         core = flow.generate(quantised, targets[0])
@@ -216,16 +247,26 @@ def run(model: Model = None, calibration: Calibration = None, inputs: Inputs = N
         try:
             verdict = flow.verify(core, result, folder, rtl, waves=waves)
             for name in () if no_synth else targets:
-                reports.append(flow.synth(core, name, folder))
+                reports.append(flow.synth(core, rtl, name, folder))
         except (Mismatch, synth.SynthError) as error:
-            # What led there is whole, and is kept for a look.
-            failure = type(error)(f"{error} (what was made is in {out})".replace(
-                str(folder), str(out)))
+            failure = _kept(error, folder, out)
         files = _read(folder, *(p.stem for p in sorted(folder.glob("*.json"))))
+    if failure is None:
+        _summary(flow, network, result, verdict, core, reports, out)
+    _print_json(as_json, files | {"synth": reports})
     if failure is not None:
         raise failure
-    _summary(flow, network, result, verdict, core, reports, out)
-    _print_json(as_json, files | {"synth": reports})
+
+
+def _kept(error: Exception, folder: Path, out: Path) -> Exception:
+    """The error of a run whose folder, whole up to that step, is kept for a look.
+
+    Raised at once where another folder stands in its place: only a complete one may replace it.
+    """
+    if is_free(out):
+        return type(error)(f"{error} (what was made is in {out})".replace(str(folder), str(out)))
+    text = str(error).partition(" (log: ")[0]
+    raise type(error)(f"{text} ({out} is left as it was; to see what was made, give another --out)")
 
 
 def _summary(flow: Flow, network, result, verdict, core, reports, out: Path) -> None:
@@ -248,13 +289,14 @@ def _summary(flow: Flow, network, result, verdict, core, reports, out: Path) -> 
     flow.console.print(show.summary(rows))
 
 
-@app.command()
-def demo(out: Out = None):
+@app.command(epilog="Takes no arguments; replaces build/demo each time.")
+def demo(out: Annotated[Path | None, typer.Option(help="Output folder; build/demo by default.")]
+         = None, as_json: AsJson = False):
     """The bundled digits example from import to place and route."""
-    run(out=out or Path("build") / "demo", force=True)
+    run(out=out or Path("build") / "demo", force=True, as_json=as_json)
 
 
-@app.command()
+@app.command(epilog="Example: gatewright doctor --warm")
 def doctor(warm: Annotated[bool, typer.Option(
         "--warm", help="Start the WebAssembly tools once, so that later starts are quick.")]
         = False, as_json: AsJson = False):
@@ -264,38 +306,41 @@ def doctor(warm: Annotated[bool, typer.Option(
         found = checks.check(warm=warm, progress=status.update)
     console.print(checks.render(found))
     _print_json(as_json, [vars(check) for check in found])
-    if any(check.required and not check.ok for check in found):
-        raise typer.Exit(2)
+    raise typer.Exit(checks.exit_status(found))
 
 
-def _need(value, option: str, what: str) -> None:
-    if value is None:
-        raise GatewrightError(option, "is missing", f"give {what}")
+def _usage(error: typer.BadParameter) -> str:
+    """What typer has to say about the words of a command, in one line."""
+    text = " ".join(error.format_message().split()).rstrip(".")
+    return f"{text}; see '{error.ctx.command_path if error.ctx else 'gatewright'} --help'"
 
 
 def main() -> None:
     """Entry point: every expected failure is one line on stderr and an exit code."""
-    def stop(*_):
-        raise KeyboardInterrupt
-
-    signal.signal(signal.SIGTERM, stop)  # so that half-made folders are removed
-    errors = Console(stderr=True)
+    stop_on_signals()
+    for stream in (sys.stdout, sys.stderr):
+        stream.reconfigure(errors="backslashreplace")  # names in a terminal of another alphabet
+    kind, text, status = "error", "", 2
     try:
-        app(standalone_mode=True)
-    except (GatewrightError, sim.ToolMissing, sim.SimulationError, synth.SynthError) as error:
-        errors.print(f"[bold red]error:[/] {_escape(error)}", highlight=False, soft_wrap=True)
-        sys.exit(2)
+        status = app(sys.argv[1:] or ["--help"], prog_name="gatewright", standalone_mode=False) or 0
+        sys.stdout.flush()
     except Mismatch as error:
-        errors.print(f"[bold red]mismatch:[/] {_escape(error)}", highlight=False, soft_wrap=True)
-        sys.exit(1)
-    except KeyboardInterrupt:
-        errors.print("stopped; nothing half-made was left", highlight=False)
-        sys.exit(130)
+        kind, text, status = "mismatch", str(error), 1
+    except typer.BadParameter.__base__ as error:  # every usage error, of any typer
+        text = _usage(error)
+    except (GatewrightError, sim.ToolMissing, sim.SimulationError, synth.SynthError) as error:
+        text = str(error)
+    except (KeyboardInterrupt, typer.Abort):
+        status = 130
+    except BrokenPipeError:
+        # Nobody reads any more; Python's own flush at the end must not complain either.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        status = 141
     except OSError as error:
-        errors.print(f"[bold red]error:[/] {_escape(error)}; check the path and the space on the "
-                     "disk", highlight=False, soft_wrap=True)
-        sys.exit(2)
-
-
-def _escape(error: Exception) -> str:
-    return str(error).replace("[", r"\[")
+        text = f"{error}; check the path and the space on the disk"
+    if status == 130:
+        text = "stopped; nothing half-made was left"
+    if text:
+        line = Text.assemble((f"{kind}: ", "bold red"), " ".join(text.split()))
+        Console(stderr=True).print(line, soft_wrap=True)
+    sys.exit(status)

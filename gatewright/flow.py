@@ -9,14 +9,16 @@ from pathlib import Path
 import numpy as np
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.text import Text
 
+import sim
 import synth
 from golden.network import Final, FloatNetwork
 from golden.reference import Batch
 
 from . import artefacts, onnx_check, show, steps
 from .data import load_batch, load_float_outputs, load_labels
-from .errors import GatewrightError, quote
+from .errors import DataRefused, GatewrightError, quote
 from .onnx_import import import_onnx
 from .options import Options
 
@@ -28,6 +30,11 @@ SELF_CHECK_TOLERANCE = 1e-3  # float32 against float64, relative to the largest 
 
 class Mismatch(Exception):
     """Hardware and golden differ: exit code 1."""
+
+
+def printable(path: Path) -> str:
+    """A path without the quotes that it needs nowhere but in messages."""
+    return quote(path, 200)[1:-1]
 
 
 def choose_target(quantised: steps.Quantised) -> str:
@@ -52,6 +59,7 @@ class Flow:
     Parameters
     ----------
     console : Console
+        Without markup: names from files are printed as they are.
     options : Options
     """
 
@@ -61,14 +69,27 @@ class Flow:
 
     def heading(self, name: str, what: str = "") -> None:
         self._step += 1
-        self.console.print(f"\n[bold cyan]{self._step} {name}[/]  {what}", highlight=False)
+        self.console.print(Text.assemble((f"\n{self._step} {name}", "bold cyan"), "  ", what),
+                           soft_wrap=True)
 
-    def say(self, text: str) -> None:
-        self.console.print(text, highlight=False, markup=False)
+    def say(self, text: str, style: str = "") -> None:
+        """A line; paths and figures in it are never broken."""
+        self.console.print(Text(text, style=style), soft_wrap=True)
+
+    def note(self, text: str) -> None:
+        self.console.print(Text.assemble(("note: ", "yellow"), text))
+
+    def need_tools(self, *, synthesis: bool) -> None:
+        """Refuse before any work what would end for want of a program."""
+        sim.find_simulator()
+        if synthesis:
+            targets = self.options.targets or ("ecp5-25f",)
+            for tool in ("yosys", *(synth.target_named(name).pnr_tool for name in targets)):
+                synth.find_tool(tool)
 
     def import_model(self, model: Path) -> FloatNetwork:
         """Import; the float check against the file itself needs data and comes later."""
-        self.heading("import", str(model))
+        self.heading("import", printable(model))
         # Exporters' default file names say nothing; the folder's name does.
         plain = model.stem.lower() in ("model", "network", "net", "export")
         network = import_onnx(model, name=model.absolute().parent.name if plain else None)
@@ -79,14 +100,37 @@ class Flow:
             f"; the graph ends in {network.final}, which is left to the host")
         self.say(f"the hardware outputs {hardware} of {where}{final}")
         for note in network.notes:
-            self.console.print(f"[yellow]note:[/] {note}", highlight=False)
+            self.note(note)
         return network
 
     def load(self, network: FloatNetwork, path: Path) -> Batch:
         batch = load_batch(network, path)
         for note in batch.notes:
-            self.console.print(f"[yellow]note:[/] {note}", highlight=False)
+            self.note(note)
         return batch
+
+    def load_labels(self, inputs: Path, n: int, path: Path | None) -> np.ndarray | None:
+        """Labels of n sequences from a file, or from ``labels.npy`` beside the inputs if it fits.
+
+        Raises
+        ------
+        DataRefused
+            If a file that was named holds labels for another number of sequences.
+        """
+        found = inputs.with_name("labels.npy")
+        if path is None and (found == inputs or not found.is_file()):
+            return None
+        labels = load_labels(path or found, n)
+        count = n if (path or found).suffix == ".npz" else len(np.load(path or found, "r"))
+        if count != n:
+            if path is not None:
+                raise DataRefused(quote(path, 200), f"has {count} labels for {n} sequences",
+                                  "give one a sequence, or one a step")
+            self.note(f"{printable(found)} has {count} labels for {n} sequences: not used")
+            return None
+        if path is None:
+            self.say(f"labels: {printable(found)}")
+        return labels
 
     def self_check(self, network: FloatNetwork, model: Path, batch: Batch) -> None:
         """Compare the import with the file itself, run by onnxruntime or onnx.reference."""
@@ -103,46 +147,42 @@ class Flow:
             raise GatewrightError(quote(model, 200), f"the imported network differs from the file "
                                   f"by {worst:.3g}", "please report this file")
 
-    def quantise(self, network: FloatNetwork, calibration: Path) -> steps.Quantised:
+    def quantise(self, network: FloatNetwork, batch: Batch) -> steps.Quantised:
         options = self.options.quantisation
         self.heading("quantise", f"W{options.weight_width}A{options.act_width}, {options.method}")
-        batch = self.load(network, calibration)
         quantised = steps.quantise(network, batch, options)
         self.console.print(show.tensors(quantised))
         self.say(f"calibrated on {len(batch)} sequences; accumulator {quantised.integer.acc_width} "
                  f"bits, which no input can overflow")
         return quantised
 
-    def golden(self, quantised: steps.Quantised, inputs: Path, labels: Path | None,
-               float_outputs: Path | None = None, model: Path | None = None) -> tuple:
+    def golden(self, quantised: steps.Quantised, batch: Batch, labels: np.ndarray | None = None,
+               model: Path | None = None) -> tuple:
         """Run golden over all sequences; returns (Golden, speed figures)."""
-        self.heading("golden", str(inputs))
-        network = quantised.network
-        batch = self.load(network, inputs)
-        found = inputs.with_name("labels.npy")
-        if labels is None and found.is_file() and found != inputs:
-            labels = found
-            self.say(f"labels: {found}")
-        wanted = None if labels is None else load_labels(labels, len(batch))
-        result = steps.golden(quantised, batch, wanted)
+        self.heading("golden", f"{len(batch)} sequences")
+        result = steps.golden(quantised, batch, labels)
         self.console.print(show.errors(result))
         for line in show.metric_lines(result):
             self.say(line)
-        if float_outputs is not None:
-            self._compare_recorded(network, batch, float_outputs)
         return result, self._speed(quantised, result, batch, model)
 
-    def _compare_recorded(self, network, batch, path: Path) -> None:
+    def compare_recorded(self, network: FloatNetwork, batch: Batch, path: Path) -> None:
+        """Compare the float network with outputs that somebody recorded."""
         recorded = load_float_outputs(network, path, len(batch))
         ours = onnx_check.float_outputs(network, batch)
+        for name, array in recorded.items():
+            if array.shape != ours[name].shape:
+                raise DataRefused(quote(path, 200), f"has {quote(name)} as {array.shape}, but the "
+                                  f"network gives {ours[name].shape}", "give its own outputs")
         worst = max(float(np.abs(ours[name] - array).max()) for name, array in recorded.items())
-        self.say(f"largest difference of the float network from {path}: {worst:.2g}")
+        self.say(f"largest difference of the float network from {printable(path)}: {worst:.2g}")
 
     def _speed(self, quantised, result: steps.Golden, batch: Batch, model: Path | None) -> dict:
         speed = {"golden_seconds": result.seconds,
                  "golden_steps_per_second": result.steps / result.seconds}
         line = (f"golden: {result.sequences} sequences in {result.seconds:.2f} s, "
                 f"{speed['golden_steps_per_second']:,.0f} steps/s")
+        self.say(line)
         timed = None
         if model is not None:
             try:
@@ -152,9 +192,8 @@ class Flow:
         if timed is not None:
             _, seconds, together = timed
             speed |= {"onnxruntime_seconds": seconds, "onnxruntime_batched": together}
-            line += (f"; onnxruntime {seconds:.2f} s "
-                     f"({'one batch' if together else 'one sequence a run: the file fixes batch 1'})")
-        self.say(line)
+            self.say(f"onnxruntime: {seconds:.2f} s, in float, " + (
+                "one batch" if together else "one sequence a run (the file fixes batch 1)"))
         return speed
 
     def generate(self, quantised: steps.Quantised, target: str):
@@ -172,8 +211,8 @@ class Flow:
         manifest = core.manifest
         self.say(f"{manifest['cycles_per_step']} cycles a step, "
                  f"{manifest['cycles']['exposed_per_step']} of them exposed; "
-                 f"multipliers {manifest['mac_utilisation']:.1%} busy; "
-                 f"{len(core.verilog) / 1e3:,.0f} kB of Verilog in "
+                 f"multipliers {manifest['mac_utilisation']:.1%} busy")
+        self.say(f"{len(core.verilog) / 1e3:,.0f} kB of Verilog in "
                  f"{time.perf_counter() - start:.1f} s")
         if core.layout.program.load_weights:
             self.say(f"the weights are loaded: {core.layout.program.load_words:,} input words "
@@ -183,47 +222,66 @@ class Flow:
     def verify(self, core, result: steps.Golden, folder: Path, rtl: Path, *, waves: bool = False):
         """Simulate and compare; raises Mismatch at the first difference, its file written."""
         n = min(self.options.sequences, result.sequences)
-        self.heading("verify", f"{n} sequences under Verilator and cocotb, "
-                               "without and with random pauses")
-        columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(),
-                   TextColumn("words"), TimeElapsedColumn())
-        with Progress(*columns, console=self.console, transient=True) as progress:
-            task = progress.add_task("building the simulation", total=None)
-
-            def tell(name, words, of):
-                progress.update(task, description=name, completed=words, total=of)
-
-            with tempfile.TemporaryDirectory(prefix="gatewright-") as build:
-                verdict = steps.verify(core, result, sequences=n, seed=self.options.seed, rtl=rtl,
-                                       build_dir=Path(build), waves=waves, progress=tell)
-                if verdict.waves:
-                    kept = folder / f"{core.name}{Path(verdict.waves).suffix}"
-                    shutil.move(verdict.waves, kept)
-                    verdict = replace(verdict, waves=kept.name)
+        self.heading("verify", f"{n} sequences, without and with random pauses")
+        build = Path(tempfile.mkdtemp(prefix="gatewright-"))
+        try:
+            verdict = self._simulate(core, result, n, rtl, build, waves)
+            if verdict.waves:
+                kept = folder / f"{core.name}{Path(verdict.waves).suffix}"
+                shutil.move(verdict.waves, kept)
+                verdict = replace(verdict, waves=kept.name)
+        except sim.SimulationError:
+            raise  # its message names a log, which therefore stays
+        except BaseException:
+            shutil.rmtree(build, ignore_errors=True)
+            raise
+        shutil.rmtree(build, ignore_errors=True)
         artefacts.save_verify(folder, verdict)
         self.say(f"simulator: {verdict.simulator}")
         if not verdict.passed:
             raise Mismatch(verdict.first_difference["message"] if verdict.first_difference
                            else "the bench compared nothing")
-        self.console.print(f"[bold green]bit-exact: {verdict.words}/{verdict.words} words[/]",
-                           highlight=False)
+        self.say(f"bit-exact: {verdict.words}/{verdict.words} words", "bold green")
         self.say(f"cycles per step: predicted {verdict.cycles_per_step_predicted}, measured "
                  f"{verdict.cycles_per_step_measured or 'none (one-step sequences)'}")
         self.say(f"cycles in all: predicted {verdict.cycles_predicted}, measured "
-                 f"{verdict.cycles_measured}; {verdict.cycles_per_second:,.0f} cycles/s simulated")
+                 f"{verdict.cycles_measured}")
+        self.say(f"simulated: {verdict.cycles_per_second:,.0f} cycles/s")
         if verdict.waves:
             self.say(f"waves: {verdict.waves}")
         return verdict
 
-    def synth(self, core, target: str, folder: Path) -> dict:
-        self.heading("synth", f"{target}, seed {self.options.seed}")
-        with self.console.status("") as status:
-            build = folder / "synth" / f"{target}.build"
-            report = steps.place_and_route(core, target, seed=max(1, self.options.seed),
-                                           build_dir=build, progress=status.update)
-            shutil.rmtree(build)  # left where it fails: its logs tell why
+    def _simulate(self, core, result, n: int, rtl: Path, build: Path, waves: bool):
+        """The simulation with its progress bar."""
+        columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(),
+                   TextColumn("words"), TimeElapsedColumn())
+        with Progress(*columns, console=self.console, transient=True,
+                      disable=not self.console.is_terminal) as progress:
+            task = progress.add_task("building the simulation", total=None)
+
+            def tell(name, words, of):
+                progress.update(task, description=name, completed=words, total=of)
+
+            return steps.verify(core, result, sequences=n, seed=self.options.seed, rtl=rtl,
+                                build_dir=build, waves=waves, progress=tell)
+
+    def synth(self, core, rtl: Path, target: str, folder: Path) -> dict:
+        """Place and route the Verilog file; where a tool refuses it, its logs stay."""
+        seed = max(1, self.options.seed)  # nextpnr has no seed 0
+        self.heading("synth", f"{target}, seed {seed}")
+        build = folder / "synth" / f"{target}.build"
+        try:
+            with self.console.status("") as status:
+                report = steps.place_and_route(core, target, seed=seed, rtl=rtl, build_dir=build,
+                                               progress=status.update)
+        except synth.SynthError:
+            raise
+        except BaseException:
+            shutil.rmtree(build, ignore_errors=True)
+            raise
+        shutil.rmtree(build, ignore_errors=True)
         artefacts.save_synth(folder, target, report)
         self.console.print(show.devices([report]))
         for warning in report["warnings"]:
-            self.console.print(f"[yellow]note:[/] {warning}", highlight=False)
+            self.note(warning)
         return report

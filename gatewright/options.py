@@ -1,6 +1,7 @@
 """Every option of a run in one record: from a TOML file, from flags, or from Python."""
 
 import tomllib
+from enum import StrEnum
 from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
@@ -31,20 +32,27 @@ class Options(BaseModel):
     per_row: bool = Field(True, description="a weight fraction for each row")
     headroom: int | None = Field(None, ge=0, le=4, description="spare integer bits")
     lanes: int | None = Field(None, ge=1, le=1024, description="rows worked on at once")
-    cols: int = Field(1, ge=1, le=64, description="vector elements a cycle")
+    cols: int = Field(1, ge=1, le=64, description="vector elements a cycle, a power of two")
     argmax: bool = Field(False, description="output the index of the largest result")
     load_weights: bool | None = Field(None, description="weights over the input stream, not in ROM")
-    targets: tuple[str, ...] | None = Field(None, strict=False, description="devices to route for")
+    targets: tuple[str, ...] | None = Field(None, strict=False, min_length=1,
+                                            description="devices to route for")
     sequences: int = Field(50, ge=1, description="sequences to simulate")
-    seed: int = Field(1, ge=0, lt=1 << 31, description="of pauses and placement")
+    seed: int = Field(1, ge=0, le=(1 << 31) - 1, description="of pauses and placement")
+
+    @field_validator("cols")
+    @classmethod
+    def _power_of_two(cls, cols):
+        if cols & (cols - 1):
+            raise ValueError
+        return cols
 
     @field_validator("targets")
     @classmethod
     def _known(cls, names):
-        for name in names or ():
-            if name not in TARGETS:
-                raise ValueError(f"{name!r} is not one of {', '.join(TARGETS)}")
-        return names
+        if not set(names or ()) <= set(TARGETS):
+            raise ValueError
+        return tuple(dict.fromkeys(names)) if names else names
 
     @property
     def quantisation(self) -> QuantOptions:
@@ -56,6 +64,37 @@ class Options(BaseModel):
             "headroom")})
 
 
+def _wanted(name: str) -> str:
+    """What an option may be, in words: "an integer from 2 to 16 (bits of a weight)"."""
+    field = Options.model_fields[name]
+    kind = field.annotation
+    if name == "targets":
+        return f"one or more of {', '.join(TARGETS)}"
+    if isinstance(kind, type) and issubclass(kind, StrEnum):
+        return f"one of {', '.join(kind)} ({field.description})"
+    if kind in (bool, bool | None):
+        return f"true or false ({field.description})"
+    low = next(rule.ge for rule in field.metadata if hasattr(rule, "ge"))
+    high = next((rule.le for rule in field.metadata if hasattr(rule, "le")), None)
+    bounds = f"of {low} or more" if high is None else f"from {low} to {high}"
+    return f"an integer {bounds} ({field.description})"
+
+
+def _read_toml(path: Path) -> dict:
+    what = quote(path, 200)
+    try:
+        return tomllib.loads(Path(path).read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise GatewrightError(what, "no such file", "give an existing TOML file") from None
+    except OSError as error:
+        raise GatewrightError(what, f"cannot be read ({error.strerror})",
+                              "give a TOML file") from None
+    except (ValueError, RecursionError) as error:  # syntax, encoding, endless digits or brackets
+        reason = str(error).partition("\n")[0][:100]
+        raise GatewrightError(what, f"is not TOML ({reason})",
+                              "correct it; a line is NAME = VALUE") from None
+
+
 def read_options(config: Path | None = None, **flags) -> Options:
     """Options of a TOML file, with the flags that were given put over them.
 
@@ -64,26 +103,16 @@ def read_options(config: Path | None = None, **flags) -> Options:
     GatewrightError
         If the file cannot be read, or an option is unknown or out of range.
     """
-    values = {}
-    if config is not None:
-        try:
-            values = tomllib.loads(Path(config).read_text(encoding="utf-8"))
-        except FileNotFoundError:
-            raise GatewrightError(quote(config, 200), "is missing",
-                                  "give an existing TOML file") from None
-        except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-            raise GatewrightError(quote(config, 200), f"is not a TOML file that can be read "
-                                  f"({error})", "correct it") from None
-    values |= {name: value for name, value in flags.items() if value is not None}
+    flags = {name: value for name, value in flags.items() if value is not None}
+    values = ({} if config is None else _read_toml(config)) | flags
     try:
         return Options(**values)
     except ValidationError as error:
-        first = error.errors()[0]
-        name = ".".join(map(str, first["loc"][:1]))
-        where = f"{quote(config, 200)}, " if config is not None and name not in flags else ""
-        if first["type"] == "extra_forbidden":
-            raise GatewrightError(f"{where}option {quote(name)}", "is unknown",
-                                  f"the options are {', '.join(Options.model_fields)}") from None
-        raise GatewrightError(f"{where}option {quote(name)}",
-                              f"{first['msg']}, not {first['input']!r}",
-                              "see 'gatewright run --help'") from None
+        name = error.errors()[0]["loc"][0]
+    flag = "--" + {"targets": "target"}.get(name, name).replace("_", "-")
+    where = flag if name in flags or config is None else f"{quote(config, 200)}, key {quote(name)}"
+    if name not in Options.model_fields:
+        raise GatewrightError(where, "is unknown", f"choose {', '.join(Options.model_fields)}")
+    given = ", ".join(values[name]) if name == "targets" and name in flags else repr(values[name])
+    raise GatewrightError(where, f"must be {_wanted(name)}, not {given[:60]}",
+                          "give a value that is allowed")

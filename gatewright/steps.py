@@ -6,7 +6,7 @@ does, for scripts and notebooks.
 
 import tempfile
 import time
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -17,16 +17,14 @@ from golden.model import Codes, GoldenRun, encode, run_golden
 from golden.network import FloatNetwork, IntNetwork
 from golden.quantise import QuantOptions, quantise_network
 from golden.reference import Batch, run_float
-from hw.emit import Core
-from hw.emit import generate as generate_core
+from hw.emit import Core, generate as generate_core
 from hw.image import load_words
 
 from .accuracy import measure, signal_errors, top1_agreement
 from .errors import GatewrightError
 
 __all__ = ["Golden", "Quantised", "default_lanes", "generate", "golden", "needs_loading",
-           "place_and_route",
-           "quantise", "stimulus", "verify"]
+           "place_and_route", "quantise", "stimulus", "verify"]
 
 DETAIL_SEQUENCES = 32  # for the error of each signal, whose intermediates are all kept
 
@@ -76,7 +74,6 @@ class Golden:
     metrics: tuple = ()
     agreement: float | None = None
     seconds: float = 0.0
-    notes: tuple = field(default=())
 
     @property
     def sequences(self) -> int:
@@ -225,9 +222,12 @@ def verify(core: Core, result: Golden, *, sequences: int | None = None, seed: in
 
 
 def place_and_route(core: Core, target: str, *, seed: int = 1, build_dir: Path | None = None,
-                    progress=None) -> dict:
-    """Place and route the core behind four pins; see ``synth.place_and_route``."""
+                    rtl: Path | None = None, progress=None) -> dict:
+    """Place and route the core, or the Verilog file ``rtl``, behind four pins.
+
+    See ``synth.place_and_route``.
+    """
     with tempfile.TemporaryDirectory(prefix="gatewright-") as scratch:
-        return synth.place_and_route(core.verilog, core.manifest, synth.target_named(target),
+        return synth.place_and_route(rtl or core.verilog, core.manifest, synth.target_named(target),
                                      seed=seed, build_dir=Path(build_dir or scratch),
                                      progress=progress)

@@ -1,23 +1,35 @@
 """A quantised network as one file: JSON and arrays in an .npz, never pickled objects."""
 
 import json
-from dataclasses import asdict, fields
+from dataclasses import fields
 from pathlib import Path
 
 import numpy as np
 
 from golden.fixed import Fixed
-from golden.network import (Activation, Binding, Cell, Final, FloatLayer, FloatNetwork, Initial,
-                            IntLayer, IntNetwork)
+from golden.network import (
+    Activation,
+    Binding,
+    Cell,
+    Final,
+    FloatLayer,
+    FloatNetwork,
+    Initial,
+    IntLayer,
+    IntNetwork,
+)
+from golden.quantise import Method, QuantOptions, Rounding
 
 from .errors import GatewrightError, quote
 
 __all__ = ["load_networks", "save_networks"]
 
-FORMAT = 1  # raised when the fields change
-_ENUMS = {"cell": Cell, "activation": Activation, "final": Final}
+FORMAT = 2  # raised when the fields change
+_ENUMS = {"cell": Cell, "activation": Activation, "final": Final, "method": Method,
+          "rounding": Rounding}
 _RECORDS = {"Fixed": Fixed, "Binding": Binding, "Initial": Initial, "FloatLayer": FloatLayer,
-            "FloatNetwork": FloatNetwork, "IntLayer": IntLayer, "IntNetwork": IntNetwork}
+            "FloatNetwork": FloatNetwork, "IntLayer": IntLayer, "IntNetwork": IntNetwork,
+            "QuantOptions": QuantOptions}
 
 
 def _pack(value, arrays: list):
@@ -45,17 +57,18 @@ def _unpack(value, arrays, name: str = ""):
     return _ENUMS[name](value) if name in _ENUMS and isinstance(value, str) else value
 
 
-def save_networks(path: Path, network: FloatNetwork, integer: IntNetwork, options) -> None:
+def save_networks(path: Path, network: FloatNetwork, integer: IntNetwork,
+                  options: QuantOptions) -> None:
     """Write both networks and the options that lie between them."""
     arrays: list = []
     head = {"format": FORMAT, "float": _pack(network, arrays), "integer": _pack(integer, arrays),
-            "options": asdict(options)}
+            "options": _pack(options, arrays)}
     np.savez_compressed(path, head=np.frombuffer(json.dumps(head).encode(), dtype=np.uint8),
                         **{f"a{k}": array for k, array in enumerate(arrays)})
 
 
 def load_networks(path: Path) -> tuple:
-    """(FloatNetwork, IntNetwork, options as a dict) from what ``save_networks`` wrote."""
+    """(FloatNetwork, IntNetwork, QuantOptions) from what ``save_networks`` wrote."""
     remedy = "make the folder again with 'gatewright quantise'"
     try:
         with np.load(path, allow_pickle=False) as file:
@@ -63,7 +76,7 @@ def load_networks(path: Path) -> tuple:
             if head.get("format") != FORMAT:
                 raise GatewrightError(quote(path, 200), f"has format {head.get('format')!r}, not "
                                       f"{FORMAT}", remedy)
-            return (_unpack(head["float"], file), _unpack(head["integer"], file), head["options"])
+            return tuple(_unpack(head[part], file) for part in ("float", "integer", "options"))
     except FileNotFoundError:
         raise GatewrightError(quote(path.parent, 200), "holds no quantised network (network.npz)",
                               remedy) from None
