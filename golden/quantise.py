@@ -140,12 +140,12 @@ def _weight_frac(weights, options: QuantOptions) -> np.ndarray:
     return np.where(used, np.minimum(frac, widest + MAX_ROW_SPREAD), widest + MAX_ROW_SPREAD)
 
 
-def _align(layer: FloatLayer, x, fracs, h_frac: int, options: QuantOptions) -> tuple:
+def _align(layer: FloatLayer, trace: dict, fracs, h_frac: int, options: QuantOptions) -> tuple:
     """(x.frac, x_shift, h_shift) with which the row sums lose least to weight rounding.
 
     Parameters
     ----------
-    x : float64 (N, I), samples of the layer's input
+    trace : dict of float64, the layer's "x" and "h" on the calibration data
     fracs : iterable of int, the fractions that x may have, the preferred one first
     h_frac : int
     """
@@ -153,14 +153,14 @@ def _align(layer: FloatLayer, x, fracs, h_frac: int, options: QuantOptions) -> t
     if layer.r is None:
         return fracs[0], 0, 0
     w_frac, r_frac = _weight_frac(layer.w, options), _weight_frac(layer.r, options)
-    x_power = np.mean(np.square(x), axis=0).sum()
+    x_power, h_power = (np.mean(np.square(trace[name]), axis=(0, 1)).sum() for name in "xh")
 
     def noise(choice):
         frac, x_shift, h_shift = choice
         acc = np.minimum(w_frac + frac + x_shift, r_frac + h_frac + h_shift)
         w_step, r_step = 4.0 ** -(acc - frac - x_shift), 4.0 ** -(acc - h_frac - h_shift)
         x_step = 4.0 ** -frac * np.square(layer.w).sum(axis=1)
-        return float(np.sum(w_step * x_power + r_step * layer.units / 3 + x_step))
+        return float(np.sum(w_step * x_power + r_step * h_power + x_step))
 
     spare = max(0, options.operand_width - options.act_width)
     shifts = [(0, 0)] + [pair for k in range(1, spare + 1) for pair in ((k, 0), (0, k))]
@@ -317,8 +317,7 @@ def quantise_network(network: FloatNetwork, calibration: Batch,
     fracs = range(top, top - FRAC_SEARCH - 1, -1)
     reports, layers = [], []
     for idx, (layer, trace, h) in enumerate(zip(network.layers, traces, results, strict=True)):
-        samples = trace["x"].reshape(-1, layer.inputs)
-        frac, *shifts = _align(layer, samples, fracs, h.frac, options)
+        frac, *shifts = _align(layer, trace, fracs, h.frac, options)
         x = Fixed(width=options.act_width, frac=frac)
         if not idx:
             reports.append(_report_values("input" if network.embedding is None else "embedding",
