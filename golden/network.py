@@ -157,8 +157,22 @@ class FloatLayer:
         return self.w.shape[1]
 
 
+class _Network:
+    """What both kinds of network answer alike."""
+
+    @property
+    def inputs(self) -> int:
+        """Words of the input stream a step: I, or 1 (a token id) behind an embedding."""
+        return self.layers[0].inputs if self.embedding is None else 1
+
+    @property
+    def recurrent(self) -> tuple:
+        """Indices of the recurrent layers."""
+        return tuple(i for i, layer in enumerate(self.layers) if layer.cell is not Cell.LINEAR)
+
+
 @dataclass(frozen=True, kw_only=True)
-class FloatNetwork:
+class FloatNetwork(_Network):
     """A trained network as it was imported.
 
     Parameters
@@ -206,16 +220,6 @@ class FloatNetwork:
                 raise ValueError(f"Layer {layer.name!r} follows a last-step layer but is not one")
             seen_last = layer.last_only
             width = layer.units
-
-    @property
-    def inputs(self) -> int:
-        """Words of the input stream a step: I, or 1 (a token id) behind an embedding."""
-        return self.layers[0].inputs if self.embedding is None else 1
-
-    @property
-    def recurrent(self) -> tuple:
-        """Indices of the recurrent layers."""
-        return tuple(i for i, layer in enumerate(self.layers) if layer.cell is not Cell.LINEAR)
 
     @property
     def loads_state(self) -> bool:
@@ -279,7 +283,7 @@ class IntLayer:
 
 
 @dataclass(frozen=True, kw_only=True)
-class IntNetwork:
+class IntNetwork(_Network):
     """The network that golden runs and hardware implements: integers and formats only.
 
     Parameters
@@ -310,16 +314,6 @@ class IntNetwork:
     loads_state: bool = False
     returns_state: bool = False
     last_step_only: bool = False
-
-    @property
-    def inputs(self) -> int:
-        """Words of the input stream a step: I, or 1 (a token id) behind an embedding."""
-        return self.layers[0].inputs if self.embedding is None else 1
-
-    @property
-    def recurrent(self) -> tuple:
-        """Indices of the recurrent layers."""
-        return tuple(i for i, layer in enumerate(self.layers) if layer.cell is not Cell.LINEAR)
 
     @property
     def operand_width(self) -> int:
