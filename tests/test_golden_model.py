@@ -126,7 +126,7 @@ def test_states_carry_on():
 
 
 def test_initial_states_encoded():
-    """Constants of the file and inputs of the graph both reach the codes, in the states' formats."""
+    """Constants of the file and inputs of the graph reach the codes, in the states' formats."""
     net = make_network(LSTM, GRU)
     constant = np.array([0.5, -0.25, 0.125, -2.0])
     first = replace(net.layers[0], initial_h=Initial(value=constant / 4),

@@ -62,7 +62,7 @@ def test_monotone(act_width, function):
 
 @pytest.mark.parametrize("act_width", WIDTHS)
 def test_symmetry(act_width):
-    """tanh(-a) = -tanh(a) but for the last place of a tie; sigmoid(-a) = 1 - sigmoid(a) likewise."""
+    """tanh(-a) = -tanh(a), sigmoid(-a) = 1 - sigmoid(a), but for the last place of a tie."""
     table, codes, tanh = _all(act_width, Activation.TANH)
     *_, sigmoid = _all(act_width, Activation.SIGMOID)
     top = 1 << (act_width - 1)

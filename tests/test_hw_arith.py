@@ -1,4 +1,4 @@
-"""The Amaranth twins of ``golden.fixed``: every value at small widths, corners and random at large."""
+"""The Amaranth twins of ``golden.fixed``: every small value, corners and random at large."""
 
 import numpy as np
 import pytest
@@ -53,7 +53,8 @@ def test_round_shift_every_value(width):
 
 @pytest.mark.parametrize("width", [12, 17, 24, 33, 40, 48])
 def test_round_shift_wide(width):
-    values, shifts = corners(width), [-8, -1, 0, 1, 2, 7, 15, width - 2, width - 1, width, width + 3]
+    values = corners(width)
+    shifts = [-8, -1, 0, 1, 2, 7, 15, width - 2, width - 1, width, width + 3]
     got = evaluate(width, [lambda v, s=s: round_shift(v, s) for s in shifts], values)
     assert np.array_equal(got, np.stack([fixed.round_shift(values, s) for s in shifts], axis=1))
 

@@ -1,4 +1,4 @@
-"""Verilog and manifest of a generated core: the same bytes each time, and nothing of this machine."""
+"""Verilog and manifest of a core: the same bytes each time, and nothing of this machine."""
 
 import hashlib
 import json

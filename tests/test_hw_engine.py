@@ -67,6 +67,7 @@ CASES = {
     "last_step_only": _case(LSTM, GRU, last_step_only=True),
     "every_step_heads": _case(GRU, RELU, HEAD),
     "argmax_last": _case(LSTM, LAST, argmax=True), "argmax": _case(GRU, HEAD, argmax=True),
+    "argmax_ties": _case(RNN_RELU, ("linear", 9, "relu"), argmax=True, options={"act_width": 4}),
     "argmax_one": _case(GRU, ("linear", 1), argmax=True),
     # embedding and states
     "embedding": _case(LSTM, HEAD, embedding=(11, 5)),

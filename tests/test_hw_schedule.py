@@ -141,7 +141,8 @@ def test_length_is_the_sum(seed):
 
 
 @pytest.mark.parametrize(("layers", "inputs", "lanes", "interval"), [
-    ((("lstm", 64),), 64, 16, 2048), ((("lstm", 256),), 64, 64, 5120), ((("gru", 64),), 64, 48, 512),
+    ((("lstm", 64),), 64, 16, 2048), ((("lstm", 256),), 64, 64, 5120),
+    ((("gru", 64),), 64, 48, 512),
 ], ids=["lstm_64_64", "lstm_64_256", "gru_64_64"])
 def test_no_cycle_is_lost(layers, inputs, lanes, interval):
     """With the engine's own depths: the array is busy in every cycle."""
