@@ -53,6 +53,9 @@ def check_target(path: Path, force: bool) -> None:
         if not (path / MARKER).is_file():
             raise GatewrightError(what, "was not made by gatewright, and will not be replaced",
                                   "give another --out")
+    above = next(parent for parent in path.absolute().parents if os.path.lexists(parent))
+    if not above.is_dir():
+        raise GatewrightError(what, f"{quote(above, 200)} is not a folder", "give another --out")
 
 
 def _put(scratch: Path, path: Path, force: bool) -> None:

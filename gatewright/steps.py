@@ -96,7 +96,7 @@ def quantise(network: FloatNetwork, calibration: Batch, options: QuantOptions | 
     try:
         options = options or QuantOptions(**widths)
         integer, tensors = quantise_network(network, calibration, options)
-    except (TypeError, ValueError) as error:
+    except ValueError as error:
         raise GatewrightError("quantisation", str(error)) from None
     return Quantised(network=network, integer=integer, options=options, tensors=tensors)
 
@@ -154,7 +154,7 @@ def generate(quantised: Quantised, *, lanes: int, cols: int = 1, argmax: bool = 
     try:
         return generate_core(quantised.integer, lanes=lanes, cols=cols, argmax=argmax,
                              load_weights=load_weights, name=name)
-    except (TypeError, ValueError) as error:
+    except ValueError as error:
         raise GatewrightError("generation", str(error)) from None
 
 
