@@ -9,6 +9,7 @@ from golden.tables import TanhTable
 
 from .arith import saturate
 from .blocks import Multiplier, Ram, delay
+from .families import PORTABLE, Family
 from .layout import Function
 
 __all__ = ["ActivationUnit"]
@@ -24,6 +25,7 @@ class ActivationUnit(wiring.Component):
     table : TanhTable
     tanh_only : bool
         Build neither sigmoid nor the straight path.
+    family : Family
 
     Members
     -------
@@ -35,8 +37,9 @@ class ActivationUnit(wiring.Component):
 
     latency = 4 + Ram.latency + Multiplier.latency
 
-    def __init__(self, table: TanhTable, *, tanh_only: bool = False):
-        self._table, self._tanh_only = table, tanh_only
+    def __init__(self, table: TanhTable, *, tanh_only: bool = False,
+                 family: Family = PORTABLE):
+        self._table, self._tanh_only, self._family = table, tanh_only, family
         super().__init__({
             "pre": In(signed(table.pre.width)), "function": In(2),
             "out": Out(signed(table.out.width)), "clipped": Out(1)})
@@ -56,9 +59,9 @@ class ActivationUnit(wiring.Component):
 
         words = [b | s << table.base_bits for b, s in zip(table.base.tolist(),
                                                          table.slope.tolist(), strict=True)]
-        m.submodules.lines = lines = Ram(width=table.base_bits + table.slope_bits,
-                                         depth=len(words), init=words, writable=False)
-        m.submodules.rise = rise = Multiplier(table.slope_bits + 1, bits + 1)
+        m.submodules.lines = lines = self._family.ram(
+            width=table.base_bits + table.slope_bits, depth=len(words), init=words, writable=False)
+        m.submodules.rise = rise = self._family.multiplier(table.slope_bits + 1, bits + 1)
         offset = delay(m, arg[:bits], Ram.latency, name="offset")
         m.d.comb += [lines.r_addr.eq(arg[bits:]), rise.b.eq(offset),
                      rise.a.eq(lines.r_data[table.base_bits:])]

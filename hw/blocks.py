@@ -78,10 +78,13 @@ class Ram(wiring.Component):
     init : list of int
         Unsigned words, element 0 lowest.
     writable : bool
+    gated : bool
+        Both steps of a read have an enable.
 
     Members
     -------
     r_addr : In, word address
+    r_en, o_en : In(1), only where gated: take the address; move its word to the output
     r_data : Out(cols * width)
     w_en : In(1)
     w_addr : In, element address: word address, then element within the word
@@ -90,13 +93,15 @@ class Ram(wiring.Component):
 
     latency = 2  # address register of the block, output register
 
-    def __init__(self, *, width: int, depth: int, cols: int = 1, init=(), writable: bool = True):
+    def __init__(self, *, width: int, depth: int, cols: int = 1, init=(), writable: bool = True,
+                 gated: bool = False):
         self._width, self._depth, self._cols = width, depth, cols
-        self._init, self._writable = list(init), writable
+        self._init, self._writable, self._gated = list(init), writable, gated
         addr = max(1, ceil_log2(depth))
         super().__init__({
             "r_addr": In(addr), "r_data": Out(cols * width),
-            "w_en": In(1), "w_addr": In(addr + ceil_log2(cols)), "w_data": In(width)})
+            "w_en": In(1), "w_addr": In(addr + ceil_log2(cols)), "w_data": In(width),
+            **({"r_en": In(1), "o_en": In(1)} if gated else {})})
 
     def elaborate(self, platform):
         m = Module()
@@ -111,7 +116,10 @@ class Ram(wiring.Component):
         read = memory.read_port()
         m.d.comb += read.addr.eq(self.r_addr)
         out = Signal(cols * width, reset_less=True)
-        m.d.sync += out.eq(read.data)
+        if self._gated:
+            m.d.comb += read.en.eq(self.r_en)
+        with m.If(self.o_en if self._gated else 1):
+            m.d.sync += out.eq(read.data)
         m.d.comb += self.r_data.eq(out)
         if self._writable:
             write = memory.write_port(granularity=1 if cols > 1 else None)

@@ -82,7 +82,8 @@ class Combine(wiring.Component):
         argument = self._first_product(m, tags, held)
         second = C(0, signed(self._layout.act_width))
         if argument is not None:
-            m.submodules.second = unit = ActivationUnit(program.table, tanh_only=True)
+            m.submodules.second = unit = ActivationUnit(program.table, tanh_only=True,
+                                                         family=self._layout.family)
             m.d.comb += unit.pre.eq(argument)
             second = unit.out
         self._second_product(m, tags, second)
@@ -101,11 +102,12 @@ class Combine(wiring.Component):
             return None
         gate, pre, cell = network.gate.frac, network.pre, network.cell
         product_at = Multiplier.latency
-        m.submodules.first = mul = Multiplier(max(layout.act_width, pre.width if gru else 0),
-                                              max(layout.act_width, cell.width if lstm else 0))
+        m.submodules.first = mul = layout.family.multiplier(
+            max(layout.act_width, pre.width if gru else 0),
+            max(layout.act_width, cell.width if lstm else 0))
         m.d.comb += [mul.a.eq(self.a), mul.b.eq(held)]
         if lstm:
-            m.submodules.cells = cells = Ram(width=cell.width, depth=program.n_units)
+            m.submodules.cells = cells = layout.family.ram(width=cell.width, depth=program.n_units)
             old = Mux(tags[0].masked, 0, cells.r_data).as_signed()
             m.d.comb += [cells.r_addr.eq(Mux(self.dump_en, self.dump_unit, self.tag.unit)),
                          self.dump_data.eq(cells.r_data)]
@@ -152,7 +154,8 @@ class Combine(wiring.Component):
 
     def _second_product(self, m: Module, tags, second):
         """o*tanh(c), n + z*(h - n), r*h, or a result that only passes through."""
-        program, width = self._layout.program, self._layout.act_width
+        layout, program = self._layout, self._layout.program
+        width = layout.act_width
         gate = program.network.gate.frac
         carried = Signal(signed(width))
         m.d.comb += carried.eq(self.a)
@@ -166,12 +169,14 @@ class Combine(wiring.Component):
 
         now, result = tags[self.SECOND], tags[self.RESULT]
         blends = program.uses(Op.GRU, Op.CANDIDATE)  # h - n takes one bit more
-        m.submodules.product = mul = Multiplier(width, width + 1 if blends else width)
+        m.submodules.product = mul = layout.family.multiplier(
+            width, width + 1 if blends else width)
         addend = Signal(signed(width))
         m.d.comb += mul.a.eq(carried)
         old = None
         if program.uses(Op.GRU, Op.RESET):
-            m.submodules.hidden = hidden = Ram(width=width, depth=program.n_units)
+            m.submodules.hidden = hidden = layout.family.ram(width=width,
+                                                              depth=program.n_units)
             old = Mux(now.masked, 0, hidden.r_data).as_signed()
             written = result.valid & result.anchor & ((result.op == Op.GRU)
                                                       | (result.op == Op.CANDIDATE))
@@ -182,7 +187,8 @@ class Combine(wiring.Component):
                 hidden.w_addr.eq(Mux(loading, self.load_unit, result.unit)),
                 hidden.w_data.eq(Mux(loading, self.load_data, self.result))]
         if program.uses(Op.UPDATE):
-            m.submodules.updates = updates = Ram(width=width, depth=program.n_units)
+            m.submodules.updates = updates = layout.family.ram(width=width,
+                                                                depth=program.n_units)
             m.d.comb += [
                 updates.r_addr.eq(tags[self.SECOND - Ram.latency].unit),
                 # Not earlier: the next sequence's z must not overtake the candidate that reads.

@@ -61,8 +61,8 @@ class ElementWise(wiring.Component):
             elif name not in ("tag", "a", "nx", "nh"):
                 m.d.comb += getattr(self, name).eq(getattr(combine, name))
 
-        m.submodules.rows = rows = Ram(width=fmt.width, depth=layout.n_rows,
-                                       init=row_image(program), writable=False)
+        m.submodules.rows = rows = layout.family.ram(
+            width=fmt.width, depth=layout.n_rows, init=row_image(program), writable=False)
         m.d.comb += rows.r_addr.eq(self.row_addr)
         widths = {"acc_width": network.acc_width, "pre_width": network.pre.width}
         m.submodules.requantise = requantise = Requantise(fmt, **widths)
@@ -77,7 +77,7 @@ class ElementWise(wiring.Component):
         if fmt.split:
             m.submodules.requantise_first = first = Requantise(fmt, **widths)
             self._split(m, first, requantise, rows.r_data, tags, combine)
-        m.submodules.activation = unit = ActivationUnit(program.table)
+        m.submodules.activation = unit = ActivationUnit(program.table, family=layout.family)
         at_pre = tags[to_pre]
         function = Signal(2)
         m.d.comb += [unit.pre.eq(pre), unit.function.eq(function),

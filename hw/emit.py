@@ -11,6 +11,7 @@ from amaranth.lib.wiring import Flow
 from golden.network import IntNetwork
 
 from .engine import Engine, make_layout
+from .families import family_named
 from .layout import Layout
 from .manifest import make_manifest
 from .program import make_program
@@ -70,7 +71,8 @@ def to_verilog(elaboratable, name: str) -> str:
 
 
 def generate(network: IntNetwork, *, lanes: int, cols: int = 1, argmax: bool = False,
-             load_weights: bool = False, name: str | None = None) -> Core:
+             load_weights: bool = False, name: str | None = None,
+             family: str = "portable") -> Core:
     """Lay a network out, time it, and write its Verilog.
 
     Parameters
@@ -84,6 +86,9 @@ def generate(network: IntNetwork, *, lanes: int, cols: int = 1, argmax: bool = F
         Take the weights over the input stream after a reset, for memories without contents.
     name : str or None
         Module name; the network's own by default.
+    family : str
+        "portable": Verilog that every tool reads. Another name of ``hw.families``: blocks of that
+        device family instantiated, for a higher clock; the same cycles and the same words.
 
     Returns
     -------
@@ -92,14 +97,15 @@ def generate(network: IntNetwork, *, lanes: int, cols: int = 1, argmax: bool = F
     Raises
     ------
     ValueError
-        If the array or the name is not legal.
+        If the array, the name or the family is not legal.
     """
 
     name = network.name if name is None else name
     if not re.fullmatch(r"[a-z][a-z0-9_]{0,62}", name):
         raise ValueError(f"Name must be a lower-case identifier, not {name!r}")
     layout = make_layout(make_program(network, lanes=lanes, cols=cols, argmax=argmax,
-                                      load_weights=load_weights))
+                                      load_weights=load_weights),
+                         family=family_named(family))
     engine = Engine(layout)
     core = Core(name=name, layout=layout, verilog=to_verilog(engine, name), manifest={})
     core.manifest.update(make_manifest(core, _ports(engine)))

@@ -8,6 +8,7 @@ from amaranth.utils import ceil_log2
 from .blocks import Ram, delay
 from .drain import Drain
 from .elementwise import ElementWise
+from .families import PORTABLE, Family
 from .image import embedding_image
 from .layout import Layout
 from .loader import Loader
@@ -23,12 +24,12 @@ __all__ = ["Engine", "make_layout"]
 VECTOR_LATENCY = Ram.latency + 1  # issue to the broadcast register: memory, then source select
 
 
-def make_layout(program: Program) -> Layout:
+def make_layout(program: Program, *, family: Family = PORTABLE) -> Layout:
     """Time a program with the depths of the blocks that it will run on."""
     latencies = Latencies(mac=VECTOR_LATENCY + MacArray.latency(program.cols),
                           post=ElementWise.latency(program), output=Output.latency,
                           dump=Ram.latency)
-    return Layout(program=program, schedule=make_schedule(program, latencies))
+    return Layout(program=program, schedule=make_schedule(program, latencies), family=family)
 
 
 class Engine(wiring.Component):
@@ -115,7 +116,8 @@ class Engine(wiring.Component):
         stored = [phase.dest_base + phase.units for phase in program.phases if phase.to_vector]
         words = -(-max(stored, default=1) // cols)
         bank_bits = max(1, ceil_log2(words))
-        m.submodules.vectors = vectors = Ram(width=act_width, depth=2 << bank_bits, cols=cols)
+        m.submodules.vectors = vectors = layout.family.ram(
+            width=act_width, depth=2 << bank_bits, cols=cols)
         old = issue.source == Source.OLD
         tag = post.result_tag
         unit_bits = bank_bits + ceil_log2(cols)
@@ -136,7 +138,8 @@ class Engine(wiring.Component):
 
         if network.embedding is None:
             bits = len(loader.x_addr) - 1 - ceil_log2(cols)
-            m.submodules.inputs = inputs = Ram(width=act_width, depth=2 << bits, cols=cols)
+            m.submodules.inputs = inputs = layout.family.ram(
+                width=act_width, depth=2 << bits, cols=cols)
             m.d.comb += [
                 inputs.w_en.eq(loader.x_en), inputs.w_addr.eq(loader.x_addr),
                 inputs.w_data.eq(loader.x_data),
@@ -144,8 +147,8 @@ class Engine(wiring.Component):
                                  | loader.run_bank << bits)]
         else:
             image = embedding_image(program)
-            m.submodules.inputs = inputs = Ram(width=act_width * cols, depth=len(image),
-                                               init=image, writable=False)
+            m.submodules.inputs = inputs = layout.family.ram(
+                width=act_width * cols, depth=len(image), init=image, writable=False)
             m.d.comb += inputs.r_addr.eq(loader.token_base + issue.address)
 
         masked = delay(m, issue.masked, Ram.latency, name="masked")
@@ -170,7 +173,7 @@ class Engine(wiring.Component):
 
         m.submodules.array = array = MacArray(
             lanes=lanes, cols=cols, operand_width=operand_width, weight_width=network.weight_width,
-            acc_width=network.acc_width, split=layout.rows.split)
+            acc_width=network.acc_width, split=layout.rows.split, family=layout.family)
         wait = VECTOR_LATENCY
         m.d.comb += [
             array.w.eq(weights.data), array.a.eq(broadcast),

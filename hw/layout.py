@@ -8,6 +8,7 @@ from amaranth.utils import bits_for, ceil_log2
 
 from golden.network import Activation
 
+from .families import PORTABLE, Family
 from .image import RowFormat, row_format
 from .program import Op, Program, Source
 from .schedule import Schedule
@@ -26,10 +27,13 @@ class Layout:
     ----------
     program : Program
     schedule : Schedule
+    family : Family
+        Of the device: who builds multipliers and memories.
     """
 
     program: Program
     schedule: Schedule
+    family: Family = PORTABLE
 
     @property
     def act_width(self) -> int:

@@ -89,6 +89,7 @@ def make_manifest(core, ports: list) -> dict:
         "cell": "+".join(dict.fromkeys(str(layer.cell) for layer in network.layers)),
         "layers": _layers(core), "formats": _formats(core),
         "lanes": program.lanes, "cols": program.cols, "ports": ports,
+        "family": layout.family.name, "primitives": list(layout.family.primitives),
         "cycles_per_step": schedule.interval,
         "cycles": {"steady_step": schedule.interval, "exposed_per_step": schedule.exposed,
                    "last_step": schedule.length_last, "tail": schedule.tail,

@@ -5,7 +5,7 @@ from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import ceil_log2
 
-from .blocks import Ram
+from .blocks import stages
 from .image import weight_image
 from .layout import Layout
 
@@ -27,7 +27,8 @@ class WeightMemory(wiring.Component):
     -------
     restart : In(1), a step starts: the first word comes next
     advance : In(1), the word of this cycle is taken
-    data : Out(lanes * cols * weight_width), ``Ram.latency`` cycles after its turn
+    data : Out(lanes * cols * weight_width), ``Ram.latency`` cycles after its turn; the lanes of
+        the array's group g another g cycles later
     load_en : In(1), load_data : In(input_width), a piece of a word
     loaded : Out(1), all weights are there
     """
@@ -42,17 +43,28 @@ class WeightMemory(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        program = self._layout.program
-        width, depth = len(self.data), program.weight_words
-        m.submodules.memory = memory = Ram(
-            width=width, depth=depth, init=() if program.load_weights else weight_image(program),
-            writable=program.load_weights)
+        program, family = self._layout.program, self._layout.family
+        depth, total = program.weight_words, len(self.data)
+        width = total // program.lanes * family.group  # of a group's share of a word
+        n_groups = -(-program.lanes // family.group)
+        image = () if program.load_weights else weight_image(program)
         address = Signal(range(max(2, depth)))
+        addresses = stages(m, address, n_groups - 1, name="address")
+        memories = []
+        for group in range(n_groups):
+            low, high = group * width, min((group + 1) * width, total)
+            mask = (1 << (high - low)) - 1
+            m.submodules[f"group{group}"] = memory = family.ram(
+                width=high - low, depth=depth, init=[(word >> low) & mask for word in image],
+                writable=program.load_weights)
+            m.d.comb += [memory.r_addr.eq(addresses[group]),
+                         self.data[low:high].eq(memory.r_data)]
+            memories.append((memory, low, high))
         with m.If(self.advance):
             m.d.sync += address.eq(address + 1)
         with m.If(self.restart):
             m.d.sync += address.eq(0)
-        m.d.comb += [memory.r_addr.eq(address), self.data.eq(memory.r_data), self.loaded.eq(1)]
+        m.d.comb += self.loaded.eq(1)
         if not program.load_weights:
             return m
         pieces, piece_width = program.pieces, program.input_width
@@ -62,8 +74,10 @@ class WeightMemory(wiring.Component):
         word, whole = Signal.like(earlier), Signal()
         m.d.comb += [word.eq(Cat(earlier[piece_width:], self.load_data)),
                      whole.eq(self.load_en & (piece == pieces - 1)),
-                     self.loaded.eq(target == depth), memory.w_en.eq(whole),
-                     memory.w_addr.eq(target), memory.w_data.eq(word)]
+                     self.loaded.eq(target == depth)]
+        for memory, low, high in memories:
+            m.d.comb += [memory.w_en.eq(whole), memory.w_addr.eq(target),
+                         memory.w_data.eq(word[low:high])]
         with m.If(self.load_en):
             m.d.sync += [earlier.eq(word), piece.eq(Mux(whole, 0, piece + 1))]
         with m.If(whole):
