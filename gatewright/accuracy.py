@@ -83,8 +83,11 @@ def measure(network: FloatNetwork, y_float, y_fixed, labels) -> tuple:
     results = [last_steps(y, network) for y in (y_float, y_fixed)]
     n, steps, outputs = results[0].shape
     labels = np.asarray(labels)
-    classes = labels.dtype.kind in "iu" and outputs > 1
-    if classes:
+    whole = labels.dtype.kind in "iu"
+    if network.final is Final.ARGMAX and not whole:
+        raise DataRefused("labels", f"are {labels.dtype} values, but the network gives classes",
+                          "give class indices as integers")
+    if whole and outputs > 1:
         if labels.ndim == 1 and steps > 1:
             results, steps = [y[:, -1:] for y in results], 1
         wanted = labels.reshape(n, -1)

@@ -1,5 +1,6 @@
 """A quantised network as one file: JSON and arrays in an .npz, never pickled objects."""
 
+import io
 import json
 from dataclasses import fields
 from pathlib import Path
@@ -71,7 +72,8 @@ def load_networks(path: Path) -> tuple:
     """(FloatNetwork, IntNetwork, QuantOptions) from what ``save_networks`` wrote."""
     remedy = "make the folder again with 'gatewright quantise'"
     try:
-        with np.load(path, allow_pickle=False) as file:
+        # By way of memory: NumPy leaves a damaged archive open.
+        with np.load(io.BytesIO(path.read_bytes()), allow_pickle=False) as file:
             head = json.loads(file["head"].tobytes())
             if head.get("format") != FORMAT:
                 raise GatewrightError(quote(path, 200), f"has format {head.get('format')!r}, not "

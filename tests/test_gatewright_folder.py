@@ -10,8 +10,7 @@ from commands import files
 
 from gatewright import folder as module
 from gatewright.errors import GatewrightError
-from gatewright.folder import (is_free, new_folder, project_folder, read_json, write_json,
-                               write_text)
+from gatewright.folder import is_free, new_folder, project_folder, read_json, write_json, write_text
 
 
 def ours(path: Path, text: str = "old") -> Path:
@@ -152,7 +151,7 @@ def test_unwritable_parent(tmp_path, monkeypatch):
         raise PermissionError(13, "Permission denied")
 
     monkeypatch.setattr(module.tempfile, "mkdtemp", refuse)
-    with pytest.raises(GatewrightError, match=r"out': cannot be made \(Permission denied\); give"), \
+    with pytest.raises(GatewrightError, match=r"out': cannot be made \(Permission denied\);"), \
             new_folder(tmp_path / "a" / "out"):
         pytest.fail("work was begun")
     assert files(tmp_path) == {}
