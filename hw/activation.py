@@ -18,7 +18,7 @@ __all__ = ["ActivationUnit"]
 class ActivationUnit(wiring.Component):
     """out = function(pre), one a cycle; ``golden.tables.activate`` is the specification.
 
-    Latency 9: argument, table (2), product (3), line, function, saturate.
+    Latency 10: magnitude, argument, table (2), product (3), line, function, saturate.
 
     Parameters
     ----------
@@ -35,7 +35,7 @@ class ActivationUnit(wiring.Component):
     clipped : Out(1), an identity or ReLU result was saturated; aligned with ``out``
     """
 
-    latency = 4 + Ram.latency + Multiplier.latency
+    latency = 5 + Ram.latency + Multiplier.latency
 
     def __init__(self, table: TanhTable, *, tanh_only: bool = False,
                  family: Family = PORTABLE):
@@ -51,9 +51,10 @@ class ActivationUnit(wiring.Component):
         is_tanh = C(1) if self._tanh_only else self.function == Function[Activation.TANH]
 
         # |a| on [0, 8), one fractional bit more than pre: the sigmoid's a/2 is the same integer.
-        magnitude = Signal(unsigned(table.pre.width))
-        m.d.comb += magnitude.eq(Mux(self.pre[-1], -self.pre, self.pre))
-        doubled = Mux(is_tanh, magnitude << 1, magnitude)
+        magnitude = Signal(unsigned(table.pre.width), reset_less=True)
+        m.d.sync += magnitude.eq(Mux(self.pre[-1], -self.pre, self.pre))
+        doubled = Mux(C(1) if self._tanh_only else delay(m, is_tanh, 1, name="double"),
+                      magnitude << 1, magnitude)
         arg = Signal(table.arg_bits, reset_less=True)
         m.d.sync += arg.eq(Mux(doubled[table.arg_bits:].any(), (1 << table.arg_bits) - 1, doubled))
 
@@ -74,10 +75,13 @@ class ActivationUnit(wiring.Component):
         # tanh: 2*line; sigmoid: 1 + line; half of the last place kept comes with the constant.
         half = 1 << (table.shift - 1)
         operand = Mux(tanh_q, line << 1, line)
-        value = Signal(signed(len(operand) + 2), reset_less=True)
-        m.d.sync += value.eq(Mux(tanh_q, half, table.one + half)
-                             + Mux(sign, ~operand, operand) + sign)
-        result, _ = saturate(value >> table.shift, width)
+        turned = Mux(sign, ~operand, operand)
+        constant = Mux(tanh_q, half, table.one + half)
+        # The sign comes in as a carry, from a place below both.
+        value = Signal(signed(len(operand) + 3), reset_less=True)
+        m.d.sync += value.eq(Cat(sign, turned).as_signed()
+                             + Cat(sign, constant, C(0, 1)).as_signed())
+        result, _ = saturate(value >> (table.shift + 1), width)
         out = Signal.like(self.out, reset_less=True)
         if self._tanh_only:
             m.d.sync += out.eq(result)

@@ -58,13 +58,19 @@ class Combine(wiring.Component):
 
     # Stations, in cycles after ``a``.
     STATE = Multiplier.latency + 2                   # new c, or the candidate's argument
-    SECOND = STATE + ActivationUnit.latency          # tanh(c), or n
-    RESULT = SECOND + Multiplier.latency + 2         # h
+    SECOND = STATE + 1 + ActivationUnit.latency      # tanh(c), or n
 
     @classmethod
     def latency(cls, program) -> int:
         """Cycles from a neuron's last ``a`` to its result."""
-        return 0 if not program.uses(*(op for op in Op if op is not Op.RESULT)) else cls.RESULT
+        if not program.uses(*(op for op in Op if op is not Op.RESULT)):
+            return 0
+        return cls.SECOND + cls._blends(program) + Multiplier.latency + 2
+
+    @staticmethod
+    def _blends(program) -> int:
+        """1 where h - n is taken, which has a cycle of its own."""
+        return int(program.uses(Op.GRU, Op.CANDIDATE))
 
     def elaborate(self, platform):
         m = Module()
@@ -74,7 +80,7 @@ class Combine(wiring.Component):
             m.d.comb += [self.result.eq(self.a), self.result_tag.eq(tags[0]),
                          self.result_tag.valid.eq(tags[0].valid & tags[0].anchor)]
             return m
-        tags = self._tags(m, self.RESULT)
+        tags = self._tags(m, self.latency(program))
         # Gate 0 of LSTM (i) and GRU (r) waits here for the row that multiplies it.
         held = Signal.like(self.a, reset_less=True)
         with m.If(tags[0].valid & (tags[0].gate == 0)):
@@ -84,7 +90,7 @@ class Combine(wiring.Component):
         if argument is not None:
             m.submodules.second = unit = ActivationUnit(program.table, tanh_only=True,
                                                          family=self._layout.family)
-            m.d.comb += unit.pre.eq(argument)
+            m.d.comb += unit.pre.eq(delay(m, argument, 1, name="argument"))
             second = unit.out
         self._second_product(m, tags, second)
         return m
@@ -92,6 +98,11 @@ class Combine(wiring.Component):
     def _tags(self, m: Module, last: int) -> list:
         """Row tags at stations 0 to ``last``."""
         return stages(m, self.tag, self.lead + last, name="tag", reset_less=False)[self.lead:]
+
+    @staticmethod
+    def _halved(value, places: int):
+        """value * 2**places plus half of that: what rounds a sum of products costs no adder."""
+        return Cat(C(1 << (places - 1), places), value).as_signed()
 
     def _first_product(self, m: Module, tags, held):
         """f*c + i*g, or nx + r*nh: the argument of the second table, at station STATE."""
@@ -144,7 +155,7 @@ class Combine(wiring.Component):
                 m.d.comb += mul.a.eq(self.nh)
             nx = delay(m, self.nx, product_at, name="nx")
             sums = Signal(signed(len(mul.p) + 2), reset_less=True)
-            m.d.sync += sums.eq(nx.shift_left(gate) + mul.p + (1 << (gate - 1)))
+            m.d.sync += sums.eq(self._halved(nx, gate) + mul.p)
             value, _ = saturate(sums >> gate, pre.width)
             candidate = Signal(signed(pre.width), reset_less=True)
             m.d.sync += candidate.eq(value)
@@ -167,12 +178,14 @@ class Combine(wiring.Component):
                 m.d.comb += carried.eq(update)
         carried = delay(m, carried, self.SECOND, name="carried")
 
-        now, result = tags[self.SECOND], tags[self.RESULT]
-        blends = program.uses(Op.GRU, Op.CANDIDATE)  # h - n takes one bit more
+        now, result = tags[self.SECOND], tags[-1]
+        blends = self._blends(program)  # h - n takes one bit more
         m.submodules.product = mul = layout.family.multiplier(
-            width, width + 1 if blends else width)
-        addend = Signal(signed(width))
-        m.d.comb += mul.a.eq(carried)
+            width, width + blends)
+        factor, other, addend = (Signal.like(port, name=name) for port, name in (
+            (mul.a, "factor"), (mul.b, "other"), (self.a, "addend")))
+        m.d.comb += [factor.eq(carried), mul.a.eq(delay(m, factor, blends, name="factor")),
+                     mul.b.eq(delay(m, other, blends, name="other"))]
         old = None
         if program.uses(Op.GRU, Op.RESET):
             m.submodules.hidden = hidden = layout.family.ram(width=width,
@@ -199,19 +212,19 @@ class Combine(wiring.Component):
                 m.d.comb += addend.eq(carried)
             if program.uses(Op.LSTM):
                 with m.Case(Op.LSTM):
-                    m.d.comb += mul.b.eq(second)
+                    m.d.comb += other.eq(second)
             if program.uses(Op.GRU):
                 with m.Case(Op.GRU):
-                    m.d.comb += [addend.eq(second), mul.b.eq(old - second)]
+                    m.d.comb += [addend.eq(second), other.eq(old - second)]
             if program.uses(Op.RESET):
                 with m.Case(Op.RESET):
-                    m.d.comb += mul.b.eq(old)
+                    m.d.comb += other.eq(old)
                 with m.Case(Op.CANDIDATE):
-                    m.d.comb += [addend.eq(carried), mul.b.eq(old - carried),
-                                 mul.a.eq(updates.r_data.as_signed())]
-        addend = delay(m, addend, Multiplier.latency, name="addend")
+                    m.d.comb += [addend.eq(carried), other.eq(old - carried),
+                                 factor.eq(updates.r_data.as_signed())]
+        addend = delay(m, addend, blends + Multiplier.latency, name="addend")
         total = Signal(signed(2 * width + 3), reset_less=True)
-        m.d.sync += total.eq(addend.shift_left(gate) + mul.p + (1 << (gate - 1)))
+        m.d.sync += total.eq(self._halved(addend, gate) + mul.p)
         value, _ = saturate(total >> gate, width)
         out = Signal(signed(width), reset_less=True)
         m.d.sync += out.eq(value)
