@@ -7,10 +7,10 @@ depend on its device and the golden results do not either.
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from . import ecp5
+from . import ecp5, ice40
 from .blocks import Multiplier, Ram
 
-__all__ = ["ECP5", "FAMILIES", "PORTABLE", "Family", "family_named"]
+__all__ = ["ECP5", "FAMILIES", "ICE40", "PORTABLE", "Family", "family_named"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,7 +41,9 @@ class Family:
 PORTABLE = Family(name="portable", multiplier=Multiplier, ram=Ram, group=4)
 ECP5 = Family(name="ecp5", multiplier=ecp5.make_multiplier, ram=ecp5.make_ram, group=8,
               primitives=ecp5.PRIMITIVES)
-FAMILIES = {family.name: family for family in (PORTABLE, ECP5)}
+ICE40 = Family(name="ice40", multiplier=Multiplier, ram=ice40.make_ram, group=8,
+               primitives=ice40.PRIMITIVES)
+FAMILIES = {family.name: family for family in (PORTABLE, ECP5, ICE40)}
 
 
 def family_named(name: str) -> Family:
