@@ -228,6 +228,9 @@ def place_and_route(core: Core, target: str, *, seed: int = 1, build_dir: Path |
     See ``synth.place_and_route``.
     """
     with tempfile.TemporaryDirectory(prefix="gatewright-") as scratch:
-        return synth.place_and_route(rtl or core.verilog, core.manifest, synth.target_named(target),
-                                     seed=seed, build_dir=Path(build_dir or scratch),
-                                     progress=progress)
+        try:
+            return synth.place_and_route(
+                rtl or core.verilog, core.manifest, synth.target_named(target), seed=seed,
+                build_dir=Path(build_dir or scratch), progress=progress)
+        except ValueError as error:
+            raise GatewrightError("synthesis", str(error)) from None
