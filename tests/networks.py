@@ -24,7 +24,7 @@ __all__ = ["make_batch", "make_integer", "make_layer", "make_network"]
 
 
 def make_layer(spec, inputs: int, rng, *, name: str = "layer", scale: float = 1.0,
-               loads: bool = False) -> FloatLayer:
+               balance: float = 1.0, loads: bool = False) -> FloatLayer:
     """One layer with normal weights of about unit gain.
 
     Parameters
@@ -34,6 +34,8 @@ def make_layer(spec, inputs: int, rng, *, name: str = "layer", scale: float = 1.
     rng : numpy Generator
     scale : float
         Gain of the weights; large ones drive every table to its ends.
+    balance : float
+        Gain of W beside R: far from 1, one of a row's two parts is shifted to line up.
     loads : bool
         Its states are inputs of the graph.
     """
@@ -45,7 +47,7 @@ def make_layer(spec, inputs: int, rng, *, name: str = "layer", scale: float = 1.
     function = next((Activation(word) for word in words if word != "last"), default)
     return FloatLayer(
         name=name, cell=cell, units=units, activation=function,
-        w=rng.normal(size=(rows, inputs)) * scale / np.sqrt(inputs),
+        w=rng.normal(size=(rows, inputs)) * scale * balance / np.sqrt(inputs),
         r=None if linear else rng.normal(size=(rows, units)) * scale / np.sqrt(units),
         bias_x=rng.normal(size=rows) * 0.3,
         bias_h=np.zeros(rows) if linear else rng.normal(size=rows) * 0.3,
@@ -56,7 +58,7 @@ def make_layer(spec, inputs: int, rng, *, name: str = "layer", scale: float = 1.
 
 def make_network(*layers, inputs: int = 5, seed: int = 0, embedding=None, loads: bool = False,
                  returns: bool = False, last_step_only: bool = False,
-                 scale: float = 1.0) -> FloatNetwork:
+                 scale: float = 1.0, balance: float = 1.0) -> FloatNetwork:
     """A network of random layers.
 
     Parameters
@@ -65,11 +67,14 @@ def make_network(*layers, inputs: int = 5, seed: int = 0, embedding=None, loads:
     embedding : (tokens, width) or None
     loads, returns : bool
         Initial states are graph inputs; last states are graph outputs.
+    scale, balance : float
+        See ``make_layer``.
     """
     rng = np.random.default_rng(seed)
     width, made = inputs if embedding is None else embedding[1], []
     for idx, spec in enumerate(layers):
-        made.append(make_layer(spec, width, rng, name=f"l{idx}", scale=scale, loads=loads))
+        made.append(make_layer(spec, width, rng, name=f"l{idx}", scale=scale,
+                               balance=balance, loads=loads))
         width = made[-1].units
     outputs = (Binding(name="y", axes=("batch", "feature"), kind="y"),)
     if returns:

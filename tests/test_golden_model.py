@@ -31,6 +31,10 @@ EXACT = {
     "w3_a9_per_tensor": ((GRU, LSTM), {}, {"weight_width": 3, "act_width": 9, "per_row": False}),
     "nearest": ((GRU, LSTM), {}, {"rounding": "nearest", "operand_width": 27}),
     "steep": ((GRU, LSTM, GRU_BEFORE), {"scale": 20.0}, {"cell_width": 8}),
+    "x_shift": ((LSTM, GRU, GRU_BEFORE, RNN), {"balance": 16.0}, {}),
+    "h_shift": ((LSTM, GRU, GRU_BEFORE, RNN), {"balance": 1 / 256}, {}),
+    "far_shift": ((LSTM, GRU, GRU_BEFORE), {"balance": 1 / 512},
+                  {"act_width": 12, "operand_width": 27}),
     "huge": ((RNN, GRU), {"scale": 1e6}, {}),
     "tiny": ((RNN, LSTM), {"scale": 1e-5}, {}),
 }
@@ -93,6 +97,17 @@ def test_error_shrinks_with_width():
         got = integer.layers[-1].h.to_float(run_golden(integer, codes).y)
         errors.append(np.abs(got - expected).max())
     assert errors[0] > 5 * errors[1] > 25 * errors[2] > 0
+
+
+def test_shifted_parts_are_covered():
+    """The cases above do shift each part of a row, and by more than one bit."""
+    for name, field in (("x_shift", "x_shift"), ("h_shift", "h_shift"), ("far_shift", "h_shift")):
+        layers, network, options = EXACT[name]
+        net = make_network(*layers, **network)
+        integer, _ = make_integer(net, make_batch(net, 2, 5), **options)
+        shifts = [getattr(layer, field) for layer in integer.layers]
+        assert min(shifts) >= 2, name
+        assert name != "far_shift" or max(shifts) >= 5
 
 
 @pytest.mark.parametrize("layers", [(LSTM, ("linear", 2, "last")), (GRU, GRU_BEFORE, RNN)])
