@@ -90,7 +90,8 @@ class _Pass:
 
     def __init__(self, dut, run: _Run, name: str):
         self.dut, self.run, self.name = dut, run, name
-        self.checker = Checker(run.stimulus, run.manifest["trace"])
+        self.checker = Checker(run.stimulus, run.manifest["trace"],
+                               output_width=run.widths["m_axis_tdata"])
         self.starts = []
         self.records = dict.fromkeys(LOGS, 0)
         self.wakes = 0

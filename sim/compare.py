@@ -49,14 +49,17 @@ class Checker:
     stimulus : Stimulus
     entries : list of dict
         ``manifest["trace"]``.
+    output_width : int or None
+        Bits of an output word. Words come as signed codes; where golden expects one beyond their
+        range (the index of an argmax), the bits are read without a sign.
 
     ``words`` counts the values that were compared, ``mismatches`` those that differ; the first
     difference, in order of sequence, step, layer and neuron, is a dict with a ``message``.
     """
 
-    def __init__(self, stimulus: Stimulus, entries: list):
+    def __init__(self, stimulus: Stimulus, entries: list, *, output_width: int | None = None):
         check_trace_map(entries, stimulus)
-        self.stimulus = stimulus
+        self.stimulus, self._output_width = stimulus, output_width
         self.words = self.mismatches = 0
         self.signals = [_Signal(e, stimulus) for e in
                         sorted(entries, key=lambda e: (e["layer"], e["signal"]))]
@@ -100,6 +103,9 @@ class Checker:
                 f"the first one too many is {int(data[room])}"))
             data, last = data[:room], last[:room]
         words, flags = (a[start:start + len(data)] for a in (self._words, self._last))
+        if self._output_width is not None:
+            unsigned = words >= 1 << (self._output_width - 1)
+            data = np.where(unsigned, data & ((1 << self._output_width) - 1), data)
         self.words += len(data)
         wrong = np.flatnonzero(data != words)
         self.mismatches += len(wrong)

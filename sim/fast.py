@@ -144,10 +144,10 @@ class FastSimulator:
         self.manifest, self.widths = manifest, port_widths(manifest)
         self.simulator = simulator or find_simulator()
         started = time.monotonic()
-        path = build_library(rtl, manifest["name"], self.widths["s_axis_tdata"],
-                             Path(build_dir).resolve(), self.simulator)
+        self.path = build_library(rtl, manifest["name"], self.widths["s_axis_tdata"],
+                                  Path(build_dir).resolve(), self.simulator)
         self.build_seconds = time.monotonic() - started
-        self._library = ctypes.CDLL(str(path))
+        self._library = ctypes.CDLL(str(self.path))
         for name, result, arguments in (
                 ("gw_size", ctypes.c_uint64, []), ("gw_new", ctypes.c_void_p, []),
                 ("gw_free", None, [ctypes.c_void_p]), ("gw_reset", None, [ctypes.c_void_p]),
@@ -155,7 +155,7 @@ class FastSimulator:
             function = getattr(self._library, name)
             function.restype, function.argtypes = result, arguments
         if self._library.gw_size() != ctypes.sizeof(_Run):
-            raise SimulationError(f"{path} does not match this version: delete it")
+            raise SimulationError(f"{self.path} does not match this version: delete it")
         self._logs = {name: np.zeros(CAPACITY, kind) for name, kind in _LOGS.items()}
         self._sim = self._library.gw_new()
 
@@ -193,7 +193,8 @@ class FastSimulator:
         if not isinstance(seed, int) or not 0 <= seed < 1 << 32:
             raise ValueError(f"Seed must be an integer from 0 to 2**32 - 1, not {seed!r}")
         wall = time.monotonic()
-        checker = Checker(stimulus, self.manifest["trace"])
+        checker = Checker(stimulus, self.manifest["trace"],
+                          output_width=self.widths["m_axis_tdata"])
         if pauses is True:
             pauses = Pauses()
         run, keep = self._prepare(stimulus, seed, pauses or None)

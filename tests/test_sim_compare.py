@@ -1,5 +1,7 @@
 """The comparison by itself, fed with records as a core would write them."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from sim_standin import emit, golden
@@ -145,3 +147,17 @@ def test_trace_map_wrong():
         check_trace_map([e | {"last_only": True} for e in ENTRIES], stimulus)
     with pytest.raises(ValueError, match=r"addresses 2 to 3 of layer 1 must be free"):
         Checker(stimulus, [e | {"base": 2} if e["layer"] else e for e in ENTRIES])
+
+
+def test_words_beyond_the_signed_range():
+    """An argmax of ten classes fills 4 bits: 9 arrives as the signed code -7; 8 is not -8 + 1."""
+    stimulus = golden([4])
+    sequence = replace(stimulus.sequences[0], outputs=np.array([9, 8, 7, 0]))
+    stimulus = replace(stimulus, sequences=(sequence,), output_units=1)
+    right = logs(stimulus) | {"out": (np.array([-7, -8, 7, 0]), stimulus.flat("outputs")[1])}
+    assert feed(Checker(stimulus, ENTRIES, output_width=4), right) is None
+    for at in range(4):
+        wrong = right | {"out": (right["out"][0].copy(), right["out"][1])}
+        wrong["out"][0][at] ^= 1
+        difference = feed(Checker(stimulus, ENTRIES, output_width=4), wrong)
+        assert (difference["kind"], difference["word"]) == ("value", at)
