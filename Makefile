@@ -71,7 +71,7 @@ $(VENV)/.python:
 # Without --no-deps pip would look the extras up again; the build back end is in the lock as well,
 # so the only packages that ever come are those of the lock.
 $(VENV)/.installed: $(VENV)/.python requirements.lock pyproject.toml
-	@echo "Installing the packages of requirements.lock (860 MB on disk)"
+	@echo "Installing the packages of requirements.lock (1.1 GB on disk)"
 	@$(BIN)/python -m pip install --disable-pip-version-check --require-hashes \
 	  -r requirements.lock | perl -ne '$$| = 1; \
 	  print "  $$1 $$2 $$3\n" if /^ *Downloading ([^-\s]+)-([^-\s]+)\S* (\(.*\))/; \

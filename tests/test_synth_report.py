@@ -37,6 +37,50 @@ def test_doubt(case, message):
     assert len(warnings) == 1 and warnings[0].startswith(message)
 
 
+def test_doubts_without_placement():
+    xilinx = target_named("xc7a35t")
+    assert doubts(xilinx, mhz=None, dsp=2, products=2) == [
+        "XC7A35T: resources as Yosys counts them; nothing was placed, so that no clock is known"]
+    assert len(doubts(xilinx, mhz=None, dsp=1, products=2, cells={"RAM64M8": 37})) == 3
+
+
+@pytest.mark.parametrize(("target", "cells", "want"), [
+    ("xc7a35t", {"LUT2": 3, "LUT6": 4, "INV": 1, "RAM32M": 1, "RAM64M": 1, "SRL16E": 2,
+                 "SRLC32E": 1, "MUXF7": 5, "CARRY4": 6}, {"lut": 19}),
+    ("xczu3eg", {"LUT5": 1, "RAM32M16": 1, "RAM64M8": 1, "SRL16E": 1}, {"lut": 18}),
+    ("xc7a35t", {"FDRE": 5, "FDSE": 1, "RAMB36E1": 2, "RAMB18E1": 1, "DSP48E1": 3},
+     {"ff": 6, "bram": 5, "dsp": 3}),
+    ("gw1nr-9c", {"LUT4": 7, "MUX2_LUT5": 3, "ALU": 2, "RAM16SDP4": 1, "DFFRE": 4, "DFF": 1,
+                  "SPX9": 1, "SDPX9B": 2, "DPX9B": 1, "pROM": 1, "MULT9X9": 3, "MULT18X18": 1,
+                  "MULT36X36": 1}, {"lut": 15, "ff": 5, "bram": 5, "dsp": 7}),
+    ("ecp5-25f", {"LUT4": 3, "CCU2C": 2, "TRELLIS_DPR16X4": 1, "TRELLIS_FF": 9, "DP16KD": 2,
+                  "MULT18X18D": 1}, {"lut": 13, "ff": 9, "bram": 2, "dsp": 1}),
+])
+def test_netlist_counts(target, cells, want):
+    found = report.usage_of({}, cells, target_named(target))
+    assert {name: found[name]["used"] for name in want} == want
+
+
+def test_counts_of_one_resource_add_up():
+    counts = {"LUT4": {"used": 100, "available": 8640}, "ALU": {"used": 10, "available": 6480},
+              "RAM16SDP4": {"used": 2, "available": 270},
+              "MULT18X18": {"used": 3, "available": 20}, "MULT9X9": {"used": 3, "available": 40}}
+    found = report.usage_of({"utilization": counts}, {}, target_named("gw1nr-9c"))
+    assert found["lut"] == {"used": 122, "available": 8640, "share": round(122 / 8640, 4),
+                            "cell": "LUT4"}
+    assert found["dsp"]["used"] == 5 and found["bram"]["used"] == 0
+
+
+def test_bigger_device_is_of_the_same_kind():
+    for name, bigger in (("xc7a35t", "xc7a100t"), ("gw1nr-9c", "gw2ar-18c"),
+                         ("ecp5-25f-8", "ecp5-45f-8"), ("xczu3eg", "none is known")):
+        target = target_named(name)
+        cell = {"xc7": "DSP48E1", "xcup": "DSP48E2", "gowin": "MULT18X18",
+                "ecp5": "MULT18X18D"}[target.family]
+        with pytest.raises(DoesNotFit, match=rf"device \({bigger}\)$"):
+            report.check_fit({cell: target.blocks["dsp"].available + 1}, target, "core")
+
+
 def test_datasheet_limit_is_of_the_blocks_in_use():
     assert report.limit_mhz(usage(ECP5, lut=9), ECP5) is None
     assert report.limit_mhz(usage(ECP5, bram=1), ECP5) == 272
