@@ -42,7 +42,8 @@ class Lane(wiring.Component):
                                                                        weight_width)
             m.d.comb += [mul.a.eq(self.a.word_select(k, operand_width).as_signed()),
                          mul.b.eq(self.w.word_select(k, weight_width).as_signed())]
-            terms.append(mul.p)
+            # A multiplier block is far from the adders' carry chains: the way there takes a cycle.
+            terms.append(delay(m, mul.p, 1, name=f"product{k}"))
         level = 0
         while len(terms) > 1:
             pairs, level = [], level + 1
@@ -106,7 +107,7 @@ class MacArray(wiring.Component):
     @staticmethod
     def product_latency(cols: int) -> int:
         """Cycles from ``a`` to the accumulator's adder."""
-        return Multiplier.latency + ceil_log2(cols)
+        return Multiplier.latency + 1 + ceil_log2(cols)
 
     @classmethod
     def latency(cls, cols: int) -> int:
