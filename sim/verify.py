@@ -10,6 +10,7 @@ from pathlib import Path
 from .build import build, environment, find_simulator
 from .compare import Checker
 from .harness import TOP, emit_harness, port_widths
+from .models import with_models
 from .stimulus import RUN, Stimulus
 
 __all__ = ["PASSES", "SimulationError", "VerifyResult", "verify"]
@@ -165,7 +166,8 @@ def verify(rtl: Path, manifest: dict, stimulus: Stimulus, *, build_dir: Path, se
     rtl : Path
         Verilog of the core, module ``manifest["name"]``.
     manifest : dict
-        Fields name, ports, trace, cycles_per_step, lanes, cols, macs_per_step.
+        Fields name, ports, trace, cycles_per_step, lanes, cols, macs_per_step; family and
+        primitives where the core instantiates vendor cells, whose models are added.
     stimulus : Stimulus
     build_dir : Path
         For the built simulation, which is kept and used again, and for the files of the run.
@@ -193,8 +195,9 @@ def verify(rtl: Path, manifest: dict, stimulus: Stimulus, *, build_dir: Path, se
     simulator = find_simulator()
     harness, public = emit_harness(name=manifest["name"], widths=widths)
     try:
-        runner, folder, wave_file = build(core=rtl, harness=harness, public=public,
-                                          folder=build_dir, simulator=simulator, waves=waves)
+        runner, folder, wave_file = build(
+            core=with_models(rtl, manifest, build_dir), harness=harness, public=public,
+            folder=build_dir, simulator=simulator, waves=waves)
     except RuntimeError as error:
         raise SimulationError(str(error)) from None
     run = build_dir / "run"

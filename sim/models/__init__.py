@@ -1,0 +1,35 @@
+"""Behaviour of vendor blocks, one Verilog file a device family, for cores that instantiate them."""
+
+from pathlib import Path
+
+__all__ = ["with_models"]
+
+
+def with_models(rtl: Path, manifest: dict, folder: Path) -> Path:
+    """The core's file, or one in ``folder`` with its family's models behind it.
+
+    Parameters
+    ----------
+    rtl : Path
+    manifest : dict
+        "primitives" and "family"; a core of plain Verilog needs neither.
+    folder : Path
+        Made if absent.
+
+    Raises
+    ------
+    ValueError
+        If there is no model of a block.
+    """
+    primitives = manifest.get("primitives", ())
+    if not primitives:
+        return rtl
+    models = Path(__file__).with_name(f"{manifest['family']}.v")
+    text = models.read_text(encoding="utf-8") if models.is_file() else ""
+    missing = [name for name in primitives if f"module {name} " not in text]
+    if missing:
+        raise ValueError(f"Family {manifest['family']!r} must have models of {missing} in {models}")
+    folder.mkdir(parents=True, exist_ok=True)
+    joined = folder / "core_with_models.v"
+    joined.write_text(rtl.read_text(encoding="utf-8") + "\n" + text, encoding="utf-8")
+    return joined
