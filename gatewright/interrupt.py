@@ -9,6 +9,7 @@ from pathlib import Path
 __all__ = ["stop_on_signals"]
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+PATIENCE_S = 1.0  # for tools to end by themselves
 
 
 def _descendants(pid: int) -> list:
@@ -37,13 +38,19 @@ def _stop(number, frame) -> None:
     for name in _SIGNALS:
         signal.signal(name, signal.SIG_IGN)
     # Compilers and simulators would go on writing into folders that are being removed.
-    for _ in range(100):
+    asked, start = set(), time.monotonic()
+    while time.monotonic() < start + 2 * PATIENCE_S:
         running = [child for child in _descendants(os.getpid()) if _runs(child)]
         if not running:
             break
+        patient = time.monotonic() < start + PATIENCE_S  # compilers remove their files first
         for child in running:
             with suppress(OSError):
-                os.kill(child, signal.SIGKILL)
+                if not patient:
+                    os.kill(child, signal.SIGKILL)
+                elif child not in asked:
+                    os.kill(child, signal.SIGTERM)
+        asked.update(running)
         time.sleep(0.01)
     raise KeyboardInterrupt
 
