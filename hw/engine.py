@@ -86,7 +86,7 @@ class Engine(wiring.Component):
             sequencer.step_ready.eq(loader.step_ready & output.room),
             sequencer.step_first.eq(loader.step_first), sequencer.step_last.eq(loader.step_last),
             dump.start.eq(sequencer.step_end & sequencer.running_last),
-            self.idle.eq(~sequencer.busy & dump.idle & ~loader.step_ready)]
+            self.idle.eq(~sequencer.busy & dump.idle & ~loader.waiting)]
         if layout.program.network.returns_state:
             m.d.comb += sequencer.hold.eq(~dump.idle)
 

@@ -28,7 +28,9 @@ class Loader(wiring.Component):
     idle : In(1), nothing is running: states may be loaded
     release : In(1), the step that runs no longer needs its bank
     start : In(1), the bank to run next is taken
-    step_ready, step_first, step_last : Out(1), the bank to run next
+    waiting : Out(1), a bank is full and its step has not started; step_ready : Out(1), so it will
+        be in the next cycle
+    step_first, step_last : Out(1), of the bank to run next
     loading : Out(1), states are expected or on their way
     token_base : Out, word address of the running step's token in the embedding
     run_bank : Out(1), the bank of the running step
@@ -45,7 +47,7 @@ class Loader(wiring.Component):
             "data": In(layout.program.input_width), "valid": In(1), "ready": Out(1), "last": In(1),
             "weight_en": Out(1), "weights_loaded": In(1),
             "idle": In(1), "release": In(1), "start": In(1),
-            "step_ready": Out(1), "step_first": Out(1), "step_last": Out(1), "loading": Out(1),
+            "waiting": Out(1), "step_ready": Out(1), "step_first": Out(1), "step_last": Out(1), "loading": Out(1),
             "token_base": Out(layout.address_bits), "run_bank": Out(1),
             "x_en": Out(1), "x_addr": Out(range(2 * elements)), "x_data": Out(layout.act_width),
             "state_en": Out(1), "state_cell": Out(1), "state_unit": Out(layout.unit_bits),
@@ -73,7 +75,9 @@ class Loader(wiring.Component):
             complete.eq(accept & ~loading & (word_last | self.last)),
             self.error.eq((accept & self.last & (loading | ~word_last))
                           | (self.weight_en & self.last)),
-            self.step_ready.eq(waiting[0]), self.step_first.eq(first[following]),
+            self.waiting.eq(waiting[0]),
+            self.step_ready.eq(complete | waiting[1] | (waiting[0] & ~self.start)),
+            self.step_first.eq(first[following]),
             self.step_last.eq(last[following]), self.loading.eq(loading), self.run_bank.eq(run)]
 
         with m.If(accept & ~loading):
@@ -86,7 +90,7 @@ class Loader(wiring.Component):
             m.d.sync += [full[run].eq(0), run.eq(~run)]
         with m.If(self.start):
             m.d.sync += following.eq(~following)
-        m.d.sync += [waiting[0].eq(complete | waiting[1] | (waiting[0] & ~self.start)),
+        m.d.sync += [waiting[0].eq(self.step_ready),
                      waiting[1].eq(Mux(self.start, complete & waiting[1],
                                        (complete & waiting[0]) | waiting[1]))]
 

@@ -126,7 +126,7 @@ class Output(wiring.Component):
     result : In(signed(act_width)), result_en, result_end, best_first, best_last : In(1)
     state : In(signed(output_width)), state_en, state_end : In(1)
     step_start, step_last : In(1), takes the step's credits
-    room : Out(1), the credits of a step, were it the largest, are there
+    room : Out(1), in the next cycle the credits of a step, were it the largest, are there
     data : Out(output_width), valid : Out(1), ready : In(1), last : Out(1), the output stream
     """
 
@@ -169,14 +169,13 @@ class Output(wiring.Component):
 
         step, last = program.output_words(False), program.output_words(True)
         most = max(step, last)
-        credit, room = Signal(range(depth + 1), init=depth), Signal(init=1)
+        credit = Signal(range(depth + 1), init=depth)
         with m.Switch(Cat(self.valid & self.ready, self.step_start, self.step_last)):
             for k, change in enumerate((0, 1, -step, 1 - step, 0, 1, -last, 1 - last)):
                 if change:
                     with m.Case(k):
                         m.d.sync += credit.eq(credit + change)
         # A word that leaves is counted one cycle late; a step that starts takes its own at once.
-        m.d.sync += room.eq(Mux(self.step_start, credit >= most + Mux(self.step_last, last, step),
-                                credit >= most))
-        m.d.comb += self.room.eq(room)
+        after = Mux(self.step_last, credit >= most + last, credit >= most + step)
+        m.d.comb += self.room.eq(Mux(self.step_start, after, credit >= most))
         return m

@@ -23,7 +23,7 @@ class Sequencer(wiring.Component):
 
     Members
     -------
-    step_ready : In(1), the next step may start
+    step_ready : In(1), in the next cycle there is a step that may start
     step_first, step_last : In(1), it is its sequence's first or last one
     hold : In(1), no step may start: states are on their way in or out
     step_start : Out(1), high in the cycle before a step's first issue or wait
@@ -103,14 +103,15 @@ class Sequencer(wiring.Component):
         pass_end = Signal()      # the pass's last column is issued
         more = Signal()          # it is the phase's last one, and another phase follows
         step_end = Signal()      # it is the step's last one
-        free = Signal(init=1)    # nothing runs, and a step may start
+        free = Signal(init=1)    # nothing runs, or its last column is issued: a step may start
+        armed = Signal()         # there is one
 
         start, load, last_now = Signal(), Signal(), Signal()
         at_once = [schedule.tail == 0, schedule.tail_last == 0
                    and not layout.program.network.returns_state]
+        m.d.sync += armed.eq(self.step_ready)
         m.d.comb += [
-            start.eq(self.step_ready & ~self.hold
-                     & (free | (step_end & Mux(last, at_once[1], at_once[0])))),
+            start.eq(armed & free & ~self.hold),
             load.eq(start | more), last_now.eq(Mux(start, self.step_last, last)),
             self.step_start.eq(start), self.step_end.eq(step_end), self.busy.eq(busy),
             self.running_last.eq(last), self.bank.eq(bank)]
@@ -130,10 +131,11 @@ class Sequencer(wiring.Component):
                                     (left == 1) & (segment | ~row["two"])))
         with m.Else():
             m.d.comb += ends.eq(busy & (wait == 1) & row["single"])
+        finishes = Signal()
+        m.d.comb += finishes.eq(ends & last_pass_next & final_next)
         m.d.sync += [
             last_pass.eq(last_pass_next), final.eq(final_next), pass_end.eq(ends),
-            more.eq(ends & last_pass_next & ~final_next),
-            step_end.eq(ends & last_pass_next & final_next)]
+            more.eq(ends & last_pass_next & ~final_next), step_end.eq(finishes)]
 
         with m.If(load):
             m.d.sync += [row[key].eq(value) for key, value in coming.items()]
@@ -166,16 +168,22 @@ class Sequencer(wiring.Component):
                 m.d.sync += enter(row, 1)
 
         # At step_end + tail the next step may start.
-        with m.If(~busy & (tail != 0)):
-            m.d.sync += [tail.eq(tail - 1), free.eq(tail == 1)]
+        with m.If(finishes):
+            m.d.sync += free.eq(Mux(last_now, at_once[1], at_once[0]))
+        with m.Elif(start):
+            m.d.sync += free.eq(0)
+        with m.Elif(step_end):
+            m.d.sync += free.eq(Mux(last, schedule.tail_last <= 1, schedule.tail <= 1))
+        with m.Elif(~busy & (tail != 0)):
+            m.d.sync += free.eq(tail == 1)
         with m.If(step_end):
-            m.d.sync += [busy.eq(0),
-                         free.eq(Mux(last, schedule.tail_last <= 1, schedule.tail <= 1)),
-                         tail.eq(Mux(last, max(0, schedule.tail_last - 1),
-                                     max(0, schedule.tail - 1)))]
+            m.d.sync += [busy.eq(0), tail.eq(Mux(last, max(0, schedule.tail_last - 1),
+                                                 max(0, schedule.tail - 1)))]
+        with m.Elif(~busy & (tail != 0)):
+            m.d.sync += tail.eq(tail - 1)
         with m.If(start):
-            m.d.sync += [busy.eq(1), free.eq(0), first.eq(self.step_first),
-                         last.eq(self.step_last), bank.eq(~bank)]
+            m.d.sync += [busy.eq(1), first.eq(self.step_first), last.eq(self.step_last),
+                         bank.eq(~bank)]
 
         issue = self.issue
         m.d.comb += [
