@@ -3,6 +3,8 @@
 import json
 import os
 import sys
+import tempfile
+import traceback
 from pathlib import Path
 from typing import Annotated
 
@@ -63,6 +65,9 @@ LoadWeights = Annotated[bool | None, typer.Option(
     "--load-weights/--rom-weights", help="Take the weights over the input stream after a reset, "
                                          "or from memories that the bitstream fills; by default "
                                          "what the device needs.")]
+Portable = Annotated[bool | None, typer.Option(
+    "--portable", help="Route the portable Verilog even where the device family has a form with "
+                       "its own multipliers and memories.")]
 Targets = Annotated[list[str] | None, typer.Option(
     "--target", help=f"Device: {', '.join(synth.TARGETS)}. May be given several times; the "
                      "smallest ECP5 that holds the weights by default.")]
@@ -190,11 +195,11 @@ def verify(folder: Folder, inputs: Inputs = None, sequences: Sequences = None, s
 
 @app.command("synth", epilog="Example: gatewright synth DIR --target ecp5-25f. Writes "
                              "synth/ecp5-25f.json.")
-def synth_(folder: Folder, target: Targets = None, seed: Seed = None, config: Config = None,
-           as_json: AsJson = False):
+def synth_(folder: Folder, target: Targets = None, seed: Seed = None,
+           portable: Portable = None, config: Config = None, as_json: AsJson = False):
     """Place and route the folder's core, and report clock and area."""
     folder = project_folder(folder)
-    options = read_options(config, targets=_targets(target), seed=seed)
+    options = read_options(config, targets=_targets(target), seed=seed, portable=portable)
     quantised = artefacts.load_quantised(folder)
     core, rtl = artefacts.load_core(folder, quantised)
     flow = Flow(console=_console(as_json), options=options)
@@ -212,14 +217,15 @@ def run(model: Model = None, calibration: Calibration = None, inputs: Inputs = N
         rounding: RoundingName = None, headroom: Headroom = None, lanes: Lanes = None,
         cols: Cols = None, argmax: Argmax = None, load_weights: LoadWeights = None,
         target: Targets = None, sequences: Sequences = None, seed: Seed = None,
-        waves: Waves = False,
+        waves: Waves = False, portable: Portable = None,
         no_synth: Annotated[bool, typer.Option("--no-synth", help="Leave place and route out.")]
         = False, as_json: AsJson = False):
     """All steps, from the ONNX file to a proven, placed and routed core."""
     options = read_options(
         config, weight_width=weight_width, act_width=act_width, cell_width=cell_width,
         method=method, rounding=rounding, headroom=headroom, lanes=lanes, cols=cols, argmax=argmax,
-        load_weights=load_weights, targets=_targets(target), sequences=sequences, seed=seed)
+        load_weights=load_weights, targets=_targets(target), sequences=sequences, seed=seed,
+        portable=portable)
     if model is None:
         model = example_dir() / "model.onnx"
         calibration = calibration or model.with_name("calib_inputs.npy")
@@ -247,7 +253,7 @@ def run(model: Model = None, calibration: Calibration = None, inputs: Inputs = N
         try:
             verdict = flow.verify(core, result, folder, rtl, waves=waves)
             for name in () if no_synth else targets:
-                reports.append(flow.synth(core, rtl, name, folder))
+                reports.append(flow.synth(core, rtl, name, folder, result))
         except (Mismatch, synth.SynthError) as error:
             failure = _kept(error, folder, out)
         files = _read(folder, *(p.stem for p in sorted(folder.glob("*.json"))))
@@ -280,8 +286,9 @@ def _summary(flow: Flow, network, result, verdict, core, reports, out: Path) -> 
                    f"{core.manifest['cycles_per_step']} a step, multipliers "
                    f"{core.manifest['mac_utilisation']:.1%} busy", "")]
     for report in reports:
-        rows.append((report["target"], f"{report['fmax_mhz']:.1f} MHz, "
-                     f"{report['us_per_step']:.2f} us a step; {report['lut']['used']:,} LUT, "
+        clock = "no clock (not placed); " if report["fmax_mhz"] is None else (
+            f"{report['fmax_mhz']:.1f} MHz, {report['us_per_step']:.2f} us a step; ")
+        rows.append((report["target"], f"{clock}{report['lut']['used']:,} LUT, "
                      f"{report['ff']['used']:,} FF, {report['bram']['used']} block RAM, "
                      f"{report['dsp']['used']} DSP", ""))
     rows.append(("folder", str(out), ""))
@@ -338,6 +345,13 @@ def main() -> None:
         status = 141
     except OSError as error:
         text = f"{error}; check the path and the space on the disk"
+    except Exception as error:  # ours to mend, and not the user's to read
+        handle, log = tempfile.mkstemp(prefix="gatewright-", suffix=".log", text=True)
+        with os.fdopen(handle, "w") as file:
+            traceback.print_exc(file=file)
+        text = (f"a fault of gatewright itself ({type(error).__name__}: {error}); please report "
+                f"it with {log}")
+        status = 70
     if status == 130:
         text = "stopped; nothing half-made was left"
     if text:

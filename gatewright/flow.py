@@ -19,12 +19,14 @@ from golden.reference import Batch
 from . import artefacts, onnx_check, show, steps
 from .data import load_batch, load_float_outputs, load_labels
 from .errors import DataRefused, GatewrightError, quote
+from .folder import write_text
 from .onnx_import import import_onnx
 from .options import Options
 
 __all__ = ["Flow", "Mismatch", "choose_target"]
 
 SELF_CHECK_SEQUENCES = 4
+FORM_SEQUENCES = 10      # a vendor form is simulated on so many: the portable one carries the proof
 SELF_CHECK_TOLERANCE = 1e-3  # float32 against float64, relative to the largest output
 
 
@@ -265,10 +267,39 @@ class Flow:
             return steps.verify(core, result, sequences=n, seed=self.options.seed, rtl=rtl,
                                 build_dir=build, waves=waves, progress=tell)
 
-    def synth(self, core, rtl: Path, target: str, folder: Path) -> dict:
-        """Place and route the Verilog file; where a tool refuses it, its logs stay."""
+    def _form(self, core, rtl: Path, target: str, result: steps.Golden | None) -> tuple:
+        """(core, file, words proved) of the form that a device gets, written beside the portable.
+
+        Without data (``result`` None) the vendor form is not simulated: words is None. A Verilog
+        file that was changed by hand is routed as it is.
+        """
+        form = None
+        if not self.options.portable and rtl.read_text(encoding="utf-8") == core.verilog:
+            form = steps.vendor_form(core, target)
+        if form is None:
+            return core, rtl, None
+        family = form.manifest["family"]
+        path = rtl.with_name(f"{core.name}.{family}.v")
+        write_text(path, form.verilog)
+        self.say(f"{path.name}: with the blocks of {family}")
+        if result is None:
+            self.note(f"the {family} form was not simulated here; 'gatewright run' does that")
+            return form, path, None
+        n = min(self.options.sequences, result.sequences, FORM_SEQUENCES)
+        with tempfile.TemporaryDirectory(prefix="gatewright-") as build:
+            verdict = self._simulate(form, result, n, path, Path(build), False)
+        if not verdict.passed:
+            raise Mismatch(f"{family} form: {verdict.first_difference['message']}")
+        self.say(f"{family} form, with models of its blocks: bit-exact: "
+                 f"{verdict.words}/{verdict.words} words, cycles as predicted", "green")
+        return form, path, verdict.words
+
+    def synth(self, core, rtl: Path, target: str, folder: Path,
+              result: steps.Golden | None = None) -> dict:
+        """Place and route the Verilog of a device; where a tool refuses it, its logs stay."""
         seed = max(1, self.options.seed)  # nextpnr has no seed 0
         self.heading("synth", f"{target}, seed {seed}")
+        core, rtl, words = self._form(core, rtl, target, result)
         build = folder / "synth" / f"{target}.build"
         try:
             with self.console.status("") as status:
@@ -280,6 +311,8 @@ class Flow:
             shutil.rmtree(build, ignore_errors=True)
             raise
         shutil.rmtree(build, ignore_errors=True)
+        report["form"] = {"family": core.manifest["family"], "file": rtl.name,
+                          "words_proved": words}
         artefacts.save_synth(folder, target, report)
         self.console.print(show.devices([report]))
         for warning in report["warnings"]:

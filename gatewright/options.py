@@ -37,6 +37,7 @@ class Options(BaseModel):
     load_weights: bool | None = Field(None, description="weights over the input stream, not in ROM")
     targets: tuple[str, ...] | None = Field(None, strict=False, min_length=1,
                                             description="devices to route for")
+    portable: bool = Field(False, description="route the portable form on every device")
     sequences: int = Field(50, ge=1, description="sequences to simulate")
     seed: int = Field(1, ge=0, le=(1 << 31) - 1, description="of pauses and placement")
 

@@ -103,8 +103,9 @@ def devices(reports: list) -> Table:
         ram = used("bram")
         if report.get("spram", {}).get("used"):
             ram += f" + {report['spram']['used']} SPRAM"
-        table.add_row(report["device"], f"{report['fmax_mhz']:.1f}", used("lut"), used("ff"), ram,
-                      used("dsp"), f"{report['us_per_step']:.2f}")
+        clock, time = report["fmax_mhz"], report["us_per_step"]
+        table.add_row(report["device"], "-" if clock is None else f"{clock:.1f}", used("lut"),
+                      used("ff"), ram, used("dsp"), "-" if time is None else f"{time:.2f}")
     return table
 
 

@@ -18,6 +18,7 @@ from golden.network import FloatNetwork, IntNetwork
 from golden.quantise import QuantOptions, quantise_network
 from golden.reference import Batch, run_float
 from hw.emit import Core, generate as generate_core
+from hw.families import FAMILIES
 from hw.image import load_words
 
 from .accuracy import measure, signal_errors, top1_agreement
@@ -156,6 +157,24 @@ def generate(quantised: Quantised, *, lanes: int, cols: int = 1, argmax: bool = 
                              load_weights=load_weights, name=name)
     except ValueError as error:
         raise GatewrightError("generation", str(error)) from None
+
+
+def vendor_form(core: Core, target: str) -> Core | None:
+    """The same program built from the device family's own blocks: the same cycles and words.
+
+    Returns
+    -------
+    Core or None
+        None where the portable form is what the device takes.
+    """
+    family = synth.target_named(target).family
+    program = core.layout.program
+    # The iCE40's multipliers and block RAM are inferred well; only SPRAM has to be named.
+    if family not in FAMILIES or (family == "ice40" and not program.load_weights):
+        return None
+    return generate_core(program.network, lanes=program.lanes, cols=program.cols,
+                         argmax=program.argmax, load_weights=program.load_weights,
+                         name=core.name, family=family)
 
 
 def stimulus(core: Core, result: Golden, sequences: int | None = None) -> sim.Stimulus:

@@ -18,6 +18,7 @@ from .build import Simulator, find_simulator
 from .compare import Checker
 from .fast_build import build_library
 from .harness import VIOLATIONS, port_widths
+from .models import with_models
 from .stimulus import Stimulus
 from .verify import SimulationError
 
@@ -144,8 +145,9 @@ class FastSimulator:
         self.manifest, self.widths = manifest, port_widths(manifest)
         self.simulator = simulator or find_simulator()
         started = time.monotonic()
-        self.path = build_library(rtl, manifest["name"], self.widths["s_axis_tdata"],
-                                  Path(build_dir).resolve(), self.simulator)
+        folder = Path(build_dir).resolve()
+        self.path = build_library(with_models(rtl, manifest, folder), manifest["name"],
+                                  self.widths["s_axis_tdata"], folder, self.simulator)
         self.build_seconds = time.monotonic() - started
         self._library = ctypes.CDLL(str(self.path))
         for name, result, arguments in (
