@@ -55,7 +55,7 @@ def test_mixed_lengths(layers, network, pause):
     if pause == 0:
         assert observed.cycles == total
     else:
-        assert observed.cycles > total
+        assert observed.cycles >= total
 
 
 def test_stuck_output():
