@@ -18,7 +18,7 @@ __all__ = ["ActivationUnit"]
 class ActivationUnit(wiring.Component):
     """out = function(pre), one a cycle; ``golden.tables.activate`` is the specification.
 
-    Latency 10: magnitude, argument, table (2), product (3), line, function, saturate.
+    Latency 11: magnitude, argument, table (2), product (4), line, function, saturate.
 
     Parameters
     ----------

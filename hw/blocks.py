@@ -44,7 +44,9 @@ class Multiplier(wiring.Component):
     p : Out(signed(a_width + b_width))
     """
 
-    latency = 3  # input, product and output registers: what every DSP block has inside
+    # Input, product and output registers, which every DSP block has inside; and one for the way
+    # from there to the carry chain of an adder, which is long.
+    latency = 4
 
     def __init__(self, a_width: int, b_width: int):
         super().__init__({"a": In(signed(a_width)), "b": In(signed(b_width)),
@@ -57,7 +59,7 @@ class Multiplier(wiring.Component):
         p_q = Signal.like(self.p, reset_less=True)
         p_qq = Signal.like(self.p, reset_less=True)
         m.d.sync += [a_q.eq(self.a), b_q.eq(self.b), p_q.eq(a_q * b_q), p_qq.eq(p_q)]
-        m.d.comb += self.p.eq(p_qq)
+        m.d.comb += self.p.eq(delay(m, p_qq, 1, name="p_qq"))
         return m
 
 

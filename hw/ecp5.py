@@ -41,7 +41,7 @@ def _bits(name: str, direction: str, value, n: int) -> dict:
 
 
 class Multiplier(blocks.Multiplier):
-    """``blocks.Multiplier`` in a MULT18X18D with input, pipeline and output registers."""
+    """``blocks.Multiplier``: a MULT18X18D with its three registers, and the one behind it."""
 
     def elaborate(self, platform):
         m = Module()
@@ -56,7 +56,9 @@ class Multiplier(blocks.Multiplier):
             i_SIGNEDA=Const(1), i_SIGNEDB=Const(1), i_SOURCEA=Const(0), i_SOURCEB=Const(0),
             i_CLK0=ClockSignal(), i_CE0=Const(1), i_RST0=Const(0),
             **_bits("P", "o", p, 2 * OPERAND_WIDTH))
-        m.d.comb += [a.eq(self.a), b.eq(self.b), self.p.eq(p)]
+        product = Signal.like(self.p)
+        m.d.comb += [a.eq(self.a), b.eq(self.b), product.eq(p),
+                     self.p.eq(blocks.delay(m, product, 1, name="product"))]
         return m
 
 

@@ -42,8 +42,7 @@ class Lane(wiring.Component):
                                                                        weight_width)
             m.d.comb += [mul.a.eq(self.a.word_select(k, operand_width).as_signed()),
                          mul.b.eq(self.w.word_select(k, weight_width).as_signed())]
-            # A multiplier block is far from the adders' carry chains: the way there takes a cycle.
-            terms.append(delay(m, mul.p, 1, name=f"product{k}"))
+            terms.append(mul.p)
         level = 0
         while len(terms) > 1:
             pairs, level = [], level + 1
@@ -107,7 +106,7 @@ class MacArray(wiring.Component):
     @staticmethod
     def product_latency(cols: int) -> int:
         """Cycles from ``a`` to the accumulator's adder."""
-        return Multiplier.latency + 1 + ceil_log2(cols)
+        return Multiplier.latency + ceil_log2(cols)
 
     @classmethod
     def latency(cls, cols: int) -> int:

@@ -61,6 +61,7 @@ class Sequencer(wiring.Component):
                 row |= {f"source{n}": int(segment.source),
                         f"base{n}": segment.base // program.cols,
                         f"left{n}": length - 1, f"short{n}": int(length == 1),
+                        f"near{n}": int(length == 2),
                         f"shift{n}": segment.shift}
             table.append(row)
         return table
@@ -98,6 +99,7 @@ class Sequencer(wiring.Component):
         # never share a cycle.
         going = Signal()         # a column is issued
         segment_end = Signal()   # this column is its segment's last
+        near = Signal()          # the next one is
         last_pass = Signal()     # the phase's last pass runs
         final = Signal()         # the step's last phase runs
         pass_end = Signal()      # the pass's last column is issued
@@ -128,7 +130,7 @@ class Sequencer(wiring.Component):
             m.d.comb += [ends.eq(row["again_ends"] & ~step_end), last_pass_next.eq(passes == 1)]
         with m.Elif(going):
             m.d.comb += ends.eq(Mux(segment_end, row["short1"],
-                                    (left == 1) & (segment | ~row["two"])))
+                                    near & (segment | ~row["two"])))
         with m.Else():
             m.d.comb += ends.eq(busy & (wait == 1) & row["single"])
         finishes = Signal()
@@ -155,7 +157,8 @@ class Sequencer(wiring.Component):
 
         def enter(table_row, n):
             return [segment.eq(n), address.eq(table_row[f"base{n}"]),
-                    left.eq(table_row[f"left{n}"]), segment_end.eq(table_row[f"short{n}"]),
+                    left.eq(table_row[f"left{n}"]), near.eq(table_row[f"near{n}"]),
+                    segment_end.eq(table_row[f"short{n}"]),
                     source.eq(table_row[f"source{n}"]), shift.eq(table_row[f"shift{n}"])]
 
         with m.If(load):
@@ -163,19 +166,15 @@ class Sequencer(wiring.Component):
         with m.Elif(pass_end):
             m.d.sync += enter(row, 0)
         with m.Elif(going):
-            m.d.sync += [left.eq(left - 1), address.eq(address + 1), segment_end.eq(left == 1)]
+            m.d.sync += [left.eq(left - 1), address.eq(address + 1), segment_end.eq(near),
+                         near.eq(left == 2)]
             with m.If(segment_end):
                 m.d.sync += enter(row, 1)
 
         # At step_end + tail the next step may start.
-        with m.If(finishes):
-            m.d.sync += free.eq(Mux(last_now, at_once[1], at_once[0]))
-        with m.Elif(start):
-            m.d.sync += free.eq(0)
-        with m.Elif(step_end):
-            m.d.sync += free.eq(Mux(last, schedule.tail_last <= 1, schedule.tail <= 1))
-        with m.Elif(~busy & (tail != 0)):
-            m.d.sync += free.eq(tail == 1)
+        soon = Mux(last, schedule.tail_last <= 1, schedule.tail <= 1)
+        m.d.sync += free.eq((finishes & Mux(last_now, at_once[1], at_once[0]))
+                            | (~start & (free | (step_end & soon) | (~busy & (tail == 1)))))
         with m.If(step_end):
             m.d.sync += [busy.eq(0), tail.eq(Mux(last, max(0, schedule.tail_last - 1),
                                                  max(0, schedule.tail - 1)))]
