@@ -200,9 +200,10 @@ def synth_(folder: Folder, target: Targets = None, seed: Seed = None,
     """Place and route the folder's core, and report clock and area."""
     folder = project_folder(folder)
     options = read_options(config, targets=_targets(target), seed=seed, portable=portable)
-    quantised = artefacts.load_quantised(folder)
-    core, rtl = artefacts.load_core(folder, quantised)
     flow = Flow(console=_console(as_json), options=options)
+    quantised = artefacts.load_quantised(folder)
+    flow.need_tools(simulation=False)
+    core, rtl = artefacts.load_core(folder, quantised)
     reports = [flow.synth(core, rtl, name, folder)
                for name in options.targets or (choose_target(quantised),)]
     _print_json(as_json, reports)

@@ -34,6 +34,11 @@ class Mismatch(Exception):
     """Hardware and golden differ: exit code 1."""
 
 
+def _mismatch(verdict: sim.VerifyResult, which: str = "") -> Mismatch:
+    found = verdict.first_difference
+    return Mismatch(which + (found["message"] if found else "the bench compared nothing"))
+
+
 def printable(path: Path) -> str:
     """A path without the quotes that it needs nowhere but in messages."""
     return quote(path, 200)[1:-1]
@@ -81,13 +86,15 @@ class Flow:
     def note(self, text: str) -> None:
         self.console.print(Text.assemble(("note: ", "yellow"), text))
 
-    def need_tools(self, *, synthesis: bool) -> None:
+    def need_tools(self, *, simulation: bool = True, synthesis: bool = True) -> None:
         """Refuse before any work what would end for want of a program."""
-        sim.find_simulator()
+        if simulation:
+            sim.find_simulator()
         if synthesis:
             targets = self.options.targets or ("ecp5-25f",)
             for tool in ("yosys", *(synth.target_named(name).pnr_tool for name in targets)):
-                synth.find_tool(tool)
+                if tool is not None:  # a family that is only counted
+                    synth.find_tool(tool)
 
     def import_model(self, model: Path) -> FloatNetwork:
         """Import; the float check against the file itself needs data and comes later."""
@@ -225,24 +232,11 @@ class Flow:
         """Simulate and compare; raises Mismatch at the first difference, its file written."""
         n = min(self.options.sequences, result.sequences)
         self.heading("verify", f"{n} sequences, without and with random pauses")
-        build = Path(tempfile.mkdtemp(prefix="gatewright-"))
-        try:
-            verdict = self._simulate(core, result, n, rtl, build, waves)
-            if verdict.waves:
-                kept = folder / f"{core.name}{Path(verdict.waves).suffix}"
-                shutil.move(verdict.waves, kept)
-                verdict = replace(verdict, waves=kept.name)
-        except sim.SimulationError:
-            raise  # its message names a log, which therefore stays
-        except BaseException:
-            shutil.rmtree(build, ignore_errors=True)
-            raise
-        shutil.rmtree(build, ignore_errors=True)
+        verdict = self._simulate(core, result, n, rtl, waves=folder if waves else None)
         artefacts.save_verify(folder, verdict)
         self.say(f"simulator: {verdict.simulator}")
         if not verdict.passed:
-            raise Mismatch(verdict.first_difference["message"] if verdict.first_difference
-                           else "the bench compared nothing")
+            raise _mismatch(verdict)
         self.say(f"bit-exact: {verdict.words}/{verdict.words} words", "bold green")
         self.say(f"cycles per step: predicted {verdict.cycles_per_step_predicted}, measured "
                  f"{verdict.cycles_per_step_measured or 'none (one-step sequences)'}")
@@ -253,7 +247,24 @@ class Flow:
             self.say(f"waves: {verdict.waves}")
         return verdict
 
-    def _simulate(self, core, result, n: int, rtl: Path, build: Path, waves: bool):
+    def _simulate(self, core, result, n: int, rtl: Path, waves: Path | None = None):
+        """The simulation in a folder that goes away; its wave file goes to ``waves``."""
+        build = Path(tempfile.mkdtemp(prefix="gatewright-"))
+        try:
+            verdict = self._watch(core, result, n, rtl, build, waves is not None)
+            if verdict.waves:
+                kept = waves / f"{core.name}{Path(verdict.waves).suffix}"
+                shutil.move(verdict.waves, kept)
+                verdict = replace(verdict, waves=kept.name)
+        except sim.SimulationError:
+            raise  # its message names a log, which therefore stays
+        except BaseException:
+            shutil.rmtree(build, ignore_errors=True)
+            raise
+        shutil.rmtree(build, ignore_errors=True)
+        return verdict
+
+    def _watch(self, core, result, n: int, rtl: Path, build: Path, waves: bool):
         """The simulation with its progress bar."""
         columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(),
                    TextColumn("words"), TimeElapsedColumn())
@@ -286,10 +297,9 @@ class Flow:
             self.note(f"the {family} form was not simulated here; 'gatewright run' does that")
             return form, path, None
         n = min(self.options.sequences, result.sequences, FORM_SEQUENCES)
-        with tempfile.TemporaryDirectory(prefix="gatewright-") as build:
-            verdict = self._simulate(form, result, n, path, Path(build), False)
+        verdict = self._simulate(form, result, n, path)
         if not verdict.passed:
-            raise Mismatch(f"{family} form: {verdict.first_difference['message']}")
+            raise _mismatch(verdict, f"{family} form: ")
         self.say(f"{family} form, with models of its blocks: bit-exact: "
                  f"{verdict.words}/{verdict.words} words, cycles as predicted", "green")
         return form, path, verdict.words

@@ -87,6 +87,22 @@ def refusal(done: Done) -> str:
     lines = done.err.splitlines()
     assert len(lines) == 1 and done.err.endswith("\n"), done.err
     line = lines[0]
-    assert line.startswith("error: ") and "; " in line, line
+    assert line.startswith("error: ") and ("; " in line or ": install " in line), line
     assert all(c.isprintable() for c in line), line
     return line
+
+
+def unchanged(folder, *words, **more) -> str:
+    """The refusal of a command, which must leave every file as it was."""
+    before = files(folder)
+    line = refusal(command(*words, cwd=folder, **more))
+    assert files(folder) == before
+    return line
+
+
+def full(**changes):
+    """Words of a whole run, with some of them other than they should be."""
+    words = {"model": "model.onnx", "--calibration": "c.npy", "--inputs": "x.npy", "--out": "out"}
+    words |= changes
+    model = words.pop("model")
+    return ["run", model, "--no-synth", *(w for pair in words.items() for w in map(str, pair))]

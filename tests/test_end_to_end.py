@@ -188,16 +188,12 @@ FAILURES = {
 def test_failing_step_leaves_nothing(copy, monkeypatch, name, force):
     module, function, error = FAILURES[name]
     monkeypatch.setattr(module, function, lambda *_, **__: (_ for _ in ()).throw(error))
-    monkeypatch.setenv("TMPDIR", str(copy))
     before = files(copy)
     words = [*PLAIN, "--force"] if force else [*PLAIN[:-1], "some/new"]
-    if name == "quantise":  # not foreseen: the traceback is for us, the folder is clean anyhow
-        with pytest.raises(ValueError):
-            command(*words, cwd=copy)
-    else:
-        done = command(*words, cwd=copy)
-        assert done.status == (130 if name == "interrupt" else 2), done
-        assert len(done.err.splitlines()) == 1 and "Traceback" not in done.err
+    done = command(*words, cwd=copy)
+    # what nobody foresaw is a fault of ours, with its own status; the folder is clean anyhow
+    assert done.status == {"interrupt": 130, "quantise": 70}.get(name, 2), done
+    assert len(done.err.splitlines()) == 1 and "Traceback" not in done.err
     assert files(copy) == before
 
 

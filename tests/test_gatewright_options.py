@@ -42,7 +42,7 @@ def test_each_toml_key_is_read(tmp_path):
     other = {"weight_width": "5", "act_width": "9", "cell_width": "20", "method": '"percentile"',
              "rounding": '"nearest"', "operand_width": "24", "per_row": "false", "headroom": "3",
              "lanes": "7", "cols": "4", "argmax": "true", "load_weights": "true",
-             "targets": '["up5k"]', "sequences": "9", "seed": "0"}
+             "targets": '["up5k"]', "sequences": "9", "seed": "0", "portable": "true"}
     assert set(other) == set(Options.model_fields)
     for name, value in other.items():
         made = read_options(toml(tmp_path, f"{name} = {value}\n"))
