@@ -9,12 +9,15 @@ SHELL := /bin/bash
 PYTHON ?= python3
 VENV ?= .venv
 JOBS ?= 2
+SEED ?= 1
+MINUTES ?= 60
 BIN := $(VENV)/bin
 
 help:  ## what there is
 	@echo "make TARGET, first run: several minutes for downloads and first starts"
 	@perl -ne 'printf "  %-10s %s\n", $$1, $$2 if /^([a-z-]+):.*?## (.*)/' $(firstword $(MAKEFILE_LIST))
-	@echo "variables: PYTHON=$(PYTHON) VENV=$(VENV) JOBS=$(JOBS) (test workers)"
+	@echo "variables: PYTHON=$(PYTHON) VENV=$(VENV) JOBS=$(JOBS) (workers)" \
+	  "SEED=$(SEED) MINUTES=$(MINUTES) (campaign)"
 
 demo: $(VENV)/.warm  ## the bundled LSTM from ONNX file to a placed and routed, verified core
 	@$(BIN)/gatewright demo
@@ -24,6 +27,9 @@ test: $(VENV)/.warm  ## the tests, without the long ones
 
 test-long: $(VENV)/.warm  ## the long tests too
 	@$(BIN)/python -m pytest -n $(JOBS) --dist loadfile -m "slow or not slow"
+
+campaign: $(VENV)/.warm  ## random networks against golden, as many as fit in MINUTES
+	@$(BIN)/python -m gatewright.campaign --seed $(SEED) --minutes $(MINUTES) --jobs $(JOBS)
 
 lint: $(VENV)/.installed  ## ruff, as configured in pyproject.toml
 	@$(BIN)/ruff check .

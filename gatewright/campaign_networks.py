@@ -1,0 +1,281 @@
+"""Random networks for the campaign, straight in integers: no float network stands behind them.
+
+Weights fill their range and sums overshoot the tables and formats often, so that every saturation
+and every rounding is met. All follows from a ``Config``, which is a line of JSON.
+
+Dimensions: B sequences, T steps, I inputs, H units, G gates (rows per unit).
+"""
+
+import json
+from dataclasses import asdict, dataclass, fields, replace
+
+import numpy as np
+
+from golden.fixed import Fixed
+from golden.model import Codes
+from golden.network import GATES, Activation, Cell, IntLayer, IntNetwork
+from hw.engine import make_layout
+from hw.program import make_program
+
+__all__ = ["Config", "draw", "make_codes", "make_network"]
+
+MAX_ACCUMULATOR = 48    # bits, as the quantiser's
+MAX_SHIFT = 20          # from accumulator to pre-activation, as the quantiser's
+MAX_MULTIPLIERS = 320   # bounds the time to compile a core
+MAX_WEIGHT_WORDS = 9000
+MAX_TRACED = 3_000_000  # values of h a configuration holds in memory
+MAX_PRODUCTS = 120_000_000  # multipliers times cycles, about: bounds the time to simulate
+
+
+@dataclass(frozen=True, kw_only=True)
+class Config:
+    """One configuration of the campaign.
+
+    Parameters
+    ----------
+    seed : int
+        Of weights, data, pauses and resets.
+    layers : tuple of (cell, units, activation, last_only)
+    inputs : int
+        I; width of the embedding if there is one.
+    tokens : int
+        Rows of the embedding; 0: none.
+    loads, returns, last_step_only : bool
+        As in ``IntNetwork``.
+    act_width, weight_width, cell_width, operand_width : int
+        As in ``QuantOptions``.
+    lanes, cols, argmax, load_weights
+        As in ``hw.emit.generate``.
+    batches : tuple of (B, T)
+        Sequences; they are sent in a random order.
+    resets : int
+        Runs that a reset cuts off in mid-sequence.
+    """
+
+    seed: int
+    layers: tuple
+    inputs: int
+    tokens: int = 0
+    loads: bool = False
+    returns: bool = False
+    last_step_only: bool = False
+    act_width: int = 16
+    weight_width: int = 8
+    cell_width: int = 16
+    operand_width: int = 18
+    lanes: int = 16
+    cols: int = 1
+    argmax: bool = False
+    load_weights: bool = False
+    batches: tuple = ((1, 1),)
+    resets: int = 0
+
+    @classmethod
+    def from_json(cls, text: str) -> "Config":
+        """ValueError unless ``text`` is what ``to_json`` writes."""
+        try:
+            values = json.loads(text)
+            known = {field.name for field in fields(cls)}
+            if not isinstance(values, dict) or not set(values) <= known:
+                raise ValueError(f"its keys must be among {sorted(known)}")
+            for name in ("layers", "batches"):
+                values[name] = tuple(map(tuple, values[name]))
+            return cls(**values)
+        except (ValueError, TypeError, KeyError) as error:
+            raise ValueError(f"A configuration must be JSON as the campaign writes it, "
+                             f"not {text!r}: {error}") from None
+
+    def to_json(self) -> str:
+        """One line; values that are the default are left out."""
+        default = {field.name: field.default for field in fields(self)}
+        return json.dumps({name: value for name, value in asdict(self).items()
+                           if value != default[name]}, separators=(",", ":"))
+
+    @property
+    def title(self) -> str:
+        """The configuration in a few words."""
+        cells = "+".join(f"{cell}{units}" + ("!" if last else "")
+                         for cell, units, _, last in self.layers)
+        return (f"{cells} I{self.inputs} W{self.weight_width}A{self.act_width} "
+                f"{self.lanes}x{self.cols}")
+
+
+def _codes(rng, shape, width: int) -> np.ndarray:
+    """Signed codes of one of five kinds: uniform, only the ends, normal, small, sparse."""
+    low, high = -(1 << (width - 1)), (1 << (width - 1)) - 1
+    kind = rng.choice(5, p=(0.4, 0.15, 0.25, 0.1, 0.1))
+    uniform = rng.integers(low, high, size=shape, endpoint=True)
+    if kind == 1:
+        return rng.choice(np.array([low, high]), size=shape)
+    if kind == 2:
+        return np.clip(np.rint(rng.normal(size=shape) * high / 3), low, high).astype(np.int64)
+    if kind == 3:
+        return uniform >> min(3, width - 1)
+    return uniform if kind == 0 else uniform * (rng.random(shape) < 0.2)
+
+
+def _layer(rng, config: Config, idx: int, x: Fixed, inputs: int, tables: tuple) -> IntLayer:
+    """Layer ``idx``; tables: (gate, pre) formats."""
+    cell, units, activation, last_only = config.layers[idx]
+    cell, activation, (gate, pre) = Cell(cell), Activation(activation), tables
+    rows, linear = len(GATES[cell]) * units, cell is Cell.LINEAR
+    bounded = (cell not in (Cell.RNN, Cell.LINEAR)
+               or activation in (Activation.SIGMOID, Activation.TANH))
+    h = gate if bounded else Fixed(width=config.act_width,
+                                   frac=int(config.act_width - rng.integers(0, 8)))
+    own_pre = pre if bounded else Fixed(width=pre.width, frac=h.frac)
+    w = _codes(rng, (rows, inputs), config.weight_width)
+    r = None if linear else _codes(rng, (rows, units), config.weight_width)
+    spare = max(0, config.operand_width - config.act_width)
+    shifts = [0, 0]
+    if not linear and spare:
+        shifts[rng.integers(2)] = int(rng.integers(0, spare, endpoint=True))
+    zeros = np.zeros(rows, dtype=np.int64)
+    layer = IntLayer(
+        name=f"l{idx}", cell=cell, units=units, activation=activation, w=w, r=r, bias_x=zeros,
+        bias_h=zeros, acc_frac=zeros, x=x, h=h, pre=own_pre, x_shift=shifts[0],
+        h_shift=shifts[1], last_only=bool(last_only))
+    if layer.acc_bound.bit_length() + 3 > MAX_ACCUMULATOR:  # bias and sign need room too
+        layer = replace(layer, x_shift=0, h_shift=0)
+
+    # Deviation of a row's sum, and the shift that makes of it a chosen part of the table's range.
+    power = np.square(w.astype(np.float64)).sum(axis=1) * 4.0 ** layer.x_shift
+    if r is not None:
+        power = power + np.square(r.astype(np.float64)).sum(axis=1) * 4.0 ** layer.h_shift
+    spread = np.log2(np.maximum(np.sqrt(power), 1.0)) + config.act_width - 2
+    part = rng.integers(-4, 2)
+    own = rng.integers(-2, 3, size=rows) if rng.random() < 0.7 else 0
+    shift = np.rint(spread).astype(np.int64) - (pre.width - 1) - part + own
+    shift = np.clip(shift, -8, MAX_SHIFT)
+    scale = rng.choice([0.0, 0.1, 1.0, 3.0]) * np.exp2(shift + pre.width - 3.0)
+    limit = float(1 << (MAX_ACCUMULATOR - 4))
+    bias = [np.clip(np.rint(rng.normal(size=rows) * scale), -limit, limit).astype(np.int64)
+            for _ in range(2)]
+    if cell is Cell.GRU:
+        bias[1][:2 * units] = 0
+    else:
+        bias[1][:] = 0
+    return replace(layer, bias_x=bias[0], bias_h=bias[1], acc_frac=shift + own_pre.frac)
+
+
+def make_network(config: Config) -> IntNetwork:
+    """The integer network of a configuration.
+
+    Raises
+    ------
+    ValueError
+        If its sums do not fit the accumulator.
+    """
+    rng = np.random.default_rng([config.seed, 1])
+    act = config.act_width
+    gate, pre_frac = Fixed(width=act, frac=act - 1), max(act, 10) - 3
+    pre = Fixed(width=pre_frac + 5, frac=pre_frac)
+    whole = rng.integers(0, 8) if rng.random() < 0.8 else rng.integers(-6, 12)
+    cell = Fixed(width=config.cell_width, frac=int(config.cell_width - 1 - whole))
+    x = Fixed(width=act, frac=int(act - rng.integers(0, 8)))
+    embedding = _codes(rng, (config.tokens, config.inputs), act) if config.tokens else None
+    layers, inputs = [], config.inputs
+    for idx in range(len(config.layers)):
+        layers.append(_layer(rng, config, idx, x, inputs, (gate, pre)))
+        x, inputs = layers[-1].h, layers[-1].units
+    network = IntNetwork(
+        name="net", model_sha256="0" * 64, layers=tuple(layers), embedding=embedding,
+        act_width=act, weight_width=config.weight_width, gate=gate, pre=pre, cell=cell,
+        loads_state=config.loads, returns_state=config.returns,
+        last_step_only=config.last_step_only)
+    if network.acc_width > MAX_ACCUMULATOR:
+        raise ValueError(f"Sums must fit {MAX_ACCUMULATOR} bits, not {network.acc_width}")
+    return network
+
+
+def make_codes(config: Config, network: IntNetwork) -> list:
+    """Inputs and states of each batch, a list of ``Codes``."""
+    rng = np.random.default_rng([config.seed, 2])
+    made = []
+    for sequences, steps in config.batches:
+        if config.tokens:
+            codes = Codes(x=rng.integers(0, config.tokens, size=(sequences, steps, 1)))
+        else:
+            codes = Codes(x=np.stack([_codes(rng, (steps, config.inputs), config.act_width)
+                                      for _ in range(sequences)]))
+        for idx in network.recurrent if config.loads else ():
+            layer = network.layers[idx]
+            codes.h0[idx] = _codes(rng, (sequences, layer.units), layer.h.width)
+            if layer.cell is Cell.LSTM:
+                codes.c0[idx] = _codes(rng, (sequences, layer.units), config.cell_width)
+        made.append(codes)
+    return made
+
+
+def _size(rng, most: int) -> int:
+    """1 to ``most``: as often below the square root as above it."""
+    return int(np.exp(rng.uniform(0, np.log(most + 1))) if rng.random() < 0.5
+               else rng.integers(1, most, endpoint=True))
+
+
+def _layers(rng) -> tuple:
+    cells = [c for c in Cell if c is not Cell.LINEAR]
+    layers = []
+    if rng.random() < 0.1:
+        layers.append((Cell.LINEAR, _size(rng, 30), rng.choice(list(Activation)), False))
+    for _ in range(rng.choice([1, 2, 3], p=(0.5, 0.3, 0.2))):
+        cell = rng.choice(cells)
+        function = (rng.choice([Activation.TANH, Activation.RELU]) if cell is Cell.RNN
+                    else Activation.IDENTITY)
+        layers.append((cell, _size(rng, 70), function, False))
+        if rng.random() < 0.05:
+            layers.append((Cell.LINEAR, _size(rng, 30), rng.choice(list(Activation)), False))
+    heads, last = rng.choice(3, p=(0.3, 0.5, 0.2)), bool(rng.random() < 0.5)
+    for _ in range(heads):
+        layers.append((Cell.LINEAR, _size(rng, 40), rng.choice(list(Activation)), last))
+    return tuple((str(cell), int(units), str(function), last)
+                 for cell, units, function, last in layers)
+
+
+def _draw(rng, seed: int, multipliers: int) -> Config:
+    cols = int(2 ** rng.choice(5, p=(0.4, 0.2, 0.2, 0.1, 0.1)))
+    lanes = _size(rng, min(100, multipliers // cols))
+    return Config(
+        seed=seed, layers=_layers(rng), inputs=_size(rng, 40),
+        tokens=_size(rng, 60) if rng.random() < 0.15 else 0,
+        loads=bool(rng.random() < 0.25), returns=bool(rng.random() < 0.25),
+        last_step_only=bool(rng.random() < 0.2), argmax=bool(rng.random() < 0.2),
+        act_width=int(rng.integers(4, 18, endpoint=True)),
+        weight_width=int(rng.integers(2, 16, endpoint=True)),
+        cell_width=int(rng.integers(8, 24, endpoint=True)),
+        operand_width=int(rng.choice([16, 18, 18, 27])), lanes=lanes, cols=cols,
+        load_weights=bool(rng.random() < 0.1))
+
+
+def draw(seed: int, index: int, *, cycles: int = 3_000_000, steps: int = 40_000,
+         multipliers: int = MAX_MULTIPLIERS) -> Config:
+    """Configuration ``index`` of campaign ``seed``: always the same.
+
+    Parameters
+    ----------
+    cycles, steps : int
+        Clock cycles and network steps, about, of the run without pauses.
+    multipliers : int, at least 16
+        The largest array: bounds the time to compile.
+    """
+    rng = np.random.default_rng([seed, index])
+    while True:
+        config = _draw(rng, int(rng.integers(1 << 31)), multipliers)
+        try:
+            network = make_network(config)
+            program = make_program(network, lanes=config.lanes, cols=config.cols,
+                                   argmax=config.argmax, load_weights=config.load_weights)
+            interval = make_layout(program).schedule.interval
+        except ValueError:  # sums that are too wide
+            continue
+        if program.weight_words > MAX_WEIGHT_WORDS:
+            continue
+        cycles = min(cycles, MAX_PRODUCTS // (config.lanes * config.cols + 16))
+        total = min(steps, cycles // interval, MAX_TRACED // program.n_units)
+        long = int(rng.integers(100, 500))
+        short = ((3, 1), (3, 2), (2, int(rng.integers(3, 6))), (1, int(rng.integers(6, 20))))
+        left = max(total - 30, 60)
+        tall = (int(rng.integers(20, 60)), left // 3)
+        many = [(max(1, t // n), min(n, t)) for n, t in (tall, (long, left - left // 3))]
+        return replace(config, batches=short + tuple((b, t) for b, t in many if t),
+                       resets=int(rng.integers(10, 30)))
