@@ -6,7 +6,6 @@ with exactly the modes that are used, for simulation.
 """
 
 from amaranth import *
-from amaranth.lib import wiring
 from amaranth.utils import ceil_log2
 
 from . import blocks

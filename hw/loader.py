@@ -47,7 +47,8 @@ class Loader(wiring.Component):
             "data": In(layout.program.input_width), "valid": In(1), "ready": Out(1), "last": In(1),
             "weight_en": Out(1), "weights_loaded": In(1),
             "idle": In(1), "release": In(1), "start": In(1),
-            "waiting": Out(1), "step_ready": Out(1), "step_first": Out(1), "step_last": Out(1), "loading": Out(1),
+            "waiting": Out(1), "step_ready": Out(1), "step_first": Out(1), "step_last": Out(1),
+            "loading": Out(1),
             "token_base": Out(layout.address_bits), "run_bank": Out(1),
             "x_en": Out(1), "x_addr": Out(range(2 * elements)), "x_data": Out(layout.act_width),
             "state_en": Out(1), "state_cell": Out(1), "state_unit": Out(layout.unit_bits),
@@ -56,7 +57,7 @@ class Loader(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        layout, network = self._layout, self._layout.program.network
+        network = self._layout.program.network
         words = network.inputs
         word, word_last = Signal(range(max(2, words))), Signal(init=int(words == 1))
         write, run, following = Signal(), Signal(), Signal()
