@@ -34,10 +34,11 @@ def _rows(folder: Path):
     if golden["metric"]:
         accuracy = (f"{golden['float_metric']:.4f} → {golden['fixed_metric']:.4f} "
                     f"({METRIC_NAMES[golden['metric']]})")
-    cycles = f"{verify['cycles_per_step_measured']:,}"
+    measured, busy = verify["cycles_per_step_measured"], verify["mac_utilisation"]
+    # Sequences of one step have no distance from step to step.
+    cycles, busy = ("-", "-") if measured is None else (f"{measured:,}", f"{busy:.1%}")
     head = [f"`{manifest['name']}`", network, accuracy,
-            f"{verify['words']:,}/{verify['words']:,}", str(manifest["lanes"]), cycles,
-            f"{verify['mac_utilisation']:.1%}"]
+            f"{verify['words']:,}/{verify['words']:,}", str(manifest["lanes"]), cycles, busy]
     for path in sorted((folder / "synth").glob("*.json")):
         report = read_json(path, REMEDY)
         ram = _used(report, "bram")
@@ -70,7 +71,7 @@ def put_table(path: Path, table: str) -> None:
 
 
 def main(argv: list | None = None) -> int:
-    """``python -m gatewright.results README.md DIR...``: rewrite the table; exit code 2 on error."""
+    """``python -m gatewright.results README.md DIR...``; exit code 2 on error."""
     argv = sys.argv[1:] if argv is None else argv
     if len(argv) < 2:
         print("usage: python -m gatewright.results README.md DIR [DIR ...]", file=sys.stderr)
