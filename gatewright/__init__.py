@@ -12,8 +12,7 @@ True
 from .data import load_batch, load_labels
 from .errors import GatewrightError
 from .onnx_import import import_onnx
-from .steps import (Golden, Quantised, generate, golden, place_and_route, quantise, stimulus,
-                    verify)
+from .steps import Golden, Quantised, generate, golden, place_and_route, quantise, stimulus, verify
 
 __all__ = ["GatewrightError", "Golden", "Quantised", "generate", "golden", "import_onnx",
            "load_batch", "load_labels", "place_and_route", "quantise", "stimulus", "verify"]
