@@ -15,7 +15,7 @@ from hw.image import load_words
 from sim.build import Simulator
 from sim.fast import FastSimulator, Pauses
 
-from .campaign_networks import Config, make_codes, make_network
+from .campaign_networks import Config, make_codes, make_network, make_table
 from .steps import Golden, stimulus
 
 __all__ = ["Outcome", "check", "shrink"]
@@ -77,10 +77,12 @@ class _Case:
         network = make_network(config)
         with self.timed("golden"):
             batches = make_codes(config, network)
-            runs = [run_golden(network, codes) for codes in batches]
+            table = make_table(config, network)
+            runs = [run_golden(network, codes, table=table) for codes in batches]
         with self.timed("generate"):
             self.core: Core = generate(network, lanes=config.lanes, cols=config.cols,
-                                       argmax=config.argmax, load_weights=config.load_weights)
+                                       argmax=config.argmax, load_weights=config.load_weights,
+                                       family=config.family, table=table)
         self.layout = self.core.layout
         self.weights = np.array(load_words(self.layout.program) if config.load_weights else [],
                                 dtype=np.int64)
@@ -230,7 +232,7 @@ def _smaller(config: Config):
         yield {"layers": layers[:k] + layers[k + 1:]}
     for name, plain in (("resets", 0), ("load_weights", False), ("argmax", False), ("tokens", 0),
                         ("loads", False), ("returns", False), ("last_step_only", False),
-                        ("cols", 1)):
+                        ("family", "portable"), ("random_table", False), ("cols", 1)):
         if getattr(config, name) != plain:
             yield {name: plain}
     for divide in (4, 2):

@@ -11,13 +11,16 @@ from dataclasses import asdict, dataclass, fields, replace
 
 import numpy as np
 
+from golden import tables
 from golden.fixed import Fixed
 from golden.model import Codes
 from golden.network import GATES, Activation, Cell, IntLayer, IntNetwork
+from golden.tables import TanhTable
 from hw.engine import make_layout
+from hw.families import FAMILIES
 from hw.program import make_program
 
-__all__ = ["Config", "draw", "make_codes", "make_network"]
+__all__ = ["Config", "draw", "make_codes", "make_network", "make_table"]
 
 MAX_ACCUMULATOR = 48    # bits, as the quantiser's
 MAX_SHIFT = 20          # from accumulator to pre-activation, as the quantiser's
@@ -44,8 +47,10 @@ class Config:
         As in ``IntNetwork``.
     act_width, weight_width, cell_width, operand_width : int
         As in ``QuantOptions``.
-    lanes, cols, argmax, load_weights
+    lanes, cols, argmax, load_weights, family
         As in ``hw.emit.generate``.
+    random_table : bool
+        A table of random lines in place of tanh's, whose smooth contents mask errors.
     batches : tuple of (B, T)
         Sequences; they are sent in a random order.
     resets : int
@@ -67,6 +72,8 @@ class Config:
     cols: int = 1
     argmax: bool = False
     load_weights: bool = False
+    family: str = "portable"
+    random_table: bool = False
     batches: tuple = ((1, 1),)
     resets: int = 0
 
@@ -97,7 +104,7 @@ class Config:
         cells = "+".join(f"{cell}{units}" + ("!" if last else "")
                          for cell, units, _, last in self.layers)
         return (f"{cells} I{self.inputs} W{self.weight_width}A{self.act_width} "
-                f"{self.lanes}x{self.cols}")
+                f"{self.lanes}x{self.cols} {self.family}")
 
 
 def _codes(rng, shape, width: int) -> np.ndarray:
@@ -114,10 +121,10 @@ def _codes(rng, shape, width: int) -> np.ndarray:
     return uniform if kind == 0 else uniform * (rng.random(shape) < 0.2)
 
 
-def _layer(rng, config: Config, idx: int, x: Fixed, inputs: int, tables: tuple) -> IntLayer:
-    """Layer ``idx``; tables: (gate, pre) formats."""
+def _layer(rng, config: Config, idx: int, x: Fixed, inputs: int, formats: tuple) -> IntLayer:
+    """Layer ``idx``; formats: of gate and pre."""
     cell, units, activation, last_only = config.layers[idx]
-    cell, activation, (gate, pre) = Cell(cell), Activation(activation), tables
+    cell, activation, (gate, pre) = Cell(cell), Activation(activation), formats
     rows, linear = len(GATES[cell]) * units, cell is Cell.LINEAR
     bounded = (cell not in (Cell.RNN, Cell.LINEAR)
                or activation in (Activation.SIGMOID, Activation.TANH))
@@ -188,6 +195,18 @@ def make_network(config: Config) -> IntNetwork:
     return network
 
 
+def make_table(config: Config, network: IntNetwork) -> TanhTable:
+    """The network's table, or one of random lines: none leaves [0, 1), and none meets the next."""
+    if not config.random_table:
+        return tables.make_table(network.pre, network.gate)
+    rng = np.random.default_rng([config.seed, 4])
+    top = 1 << (network.gate.frac + tables.GUARD)
+    log2_segments = int(rng.integers(1, min(9, network.pre.frac + 3), endpoint=True))
+    base = rng.integers(0, top, size=1 << log2_segments)
+    return TanhTable(pre=network.pre, out=network.gate, log2_segments=log2_segments, base=base,
+                     slope=rng.integers(0, top - base))
+
+
 def make_codes(config: Config, network: IntNetwork) -> list:
     """Inputs and states of each batch, a list of ``Codes``."""
     rng = np.random.default_rng([config.seed, 2])
@@ -244,7 +263,9 @@ def _draw(rng, seed: int, multipliers: int) -> Config:
         weight_width=int(rng.integers(2, 16, endpoint=True)),
         cell_width=int(rng.integers(8, 24, endpoint=True)),
         operand_width=int(rng.choice([16, 18, 18, 27])), lanes=lanes, cols=cols,
-        load_weights=bool(rng.random() < 0.1))
+        load_weights=bool(rng.random() < 0.1),
+        family=str(rng.choice(list(FAMILIES))) if rng.random() < 0.3 else "portable",
+        random_table=bool(rng.random() < 0.4))
 
 
 def draw(seed: int, index: int, *, cycles: int = 3_000_000, steps: int = 40_000,

@@ -186,7 +186,8 @@ def _step(layer: IntLayer, x, h, c, network: IntNetwork, table: TanhTable,
                     "n": n, "h": _blend(n, z, h, network, count)}
 
 
-def run_golden(network: IntNetwork, codes: Codes, *, keep=("h", "c")) -> GoldenRun:
+def run_golden(network: IntNetwork, codes: Codes, *, keep=("h", "c"),
+               table: TanhTable | None = None) -> GoldenRun:
     """Run the integer network over a batch of sequences.
 
     Parameters
@@ -195,12 +196,14 @@ def run_golden(network: IntNetwork, codes: Codes, *, keep=("h", "c")) -> GoldenR
     codes : Codes
     keep : tuple of str, or None
         The signals to return ("h" and "c" by default); None keeps every intermediate.
+    table : TanhTable or None
+        In place of the network's own: other contents, to see that the hardware uses them.
 
     Returns
     -------
     GoldenRun
     """
-    table = make_table(network.pre, network.gate)
+    table = table or make_table(network.pre, network.gate)
     x = codes.x if network.embedding is None else network.embedding[codes.x[:, :, 0]]
     run = GoldenRun(signals=[], saturated=[])
     for idx, layer in enumerate(network.layers):

@@ -9,6 +9,7 @@ from amaranth.back import verilog
 from amaranth.lib.wiring import Flow
 
 from golden.network import IntNetwork
+from golden.tables import TanhTable
 
 from .engine import Engine, make_layout
 from .families import family_named
@@ -72,7 +73,7 @@ def to_verilog(elaboratable, name: str) -> str:
 
 def generate(network: IntNetwork, *, lanes: int, cols: int = 1, argmax: bool = False,
              load_weights: bool = False, name: str | None = None,
-             family: str = "portable") -> Core:
+             family: str = "portable", table: TanhTable | None = None) -> Core:
     """Lay a network out, time it, and write its Verilog.
 
     Parameters
@@ -89,6 +90,8 @@ def generate(network: IntNetwork, *, lanes: int, cols: int = 1, argmax: bool = F
     family : str
         "portable": Verilog that every tool reads. Another name of ``hw.families``: blocks of that
         device family instantiated, for a higher clock; the same cycles and the same words.
+    table : TanhTable or None
+        In place of the network's own; see ``make_program``.
 
     Returns
     -------
@@ -104,7 +107,7 @@ def generate(network: IntNetwork, *, lanes: int, cols: int = 1, argmax: bool = F
     if not re.fullmatch(r"[a-z][a-z0-9_]{0,62}", name):
         raise ValueError(f"Name must be a lower-case identifier, not {name!r}")
     layout = make_layout(make_program(network, lanes=lanes, cols=cols, argmax=argmax,
-                                      load_weights=load_weights),
+                                      load_weights=load_weights, table=table),
                          family=family_named(family))
     engine = Engine(layout)
     core = Core(name=name, layout=layout, verilog=to_verilog(engine, name), manifest={})

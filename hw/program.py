@@ -253,7 +253,7 @@ class _Builder:
 
 
 def make_program(network: IntNetwork, *, lanes: int, cols: int = 1, argmax: bool = False,
-                 load_weights: bool = False) -> Program:
+                 load_weights: bool = False, table: TanhTable | None = None) -> Program:
     """Lay a network out.
 
     Parameters
@@ -265,6 +265,8 @@ def make_program(network: IntNetwork, *, lanes: int, cols: int = 1, argmax: bool
         Vector elements a cycle.
     argmax, load_weights : bool
         See ``Program``.
+    table : TanhTable or None
+        In place of the network's own, as in ``golden.model.run_golden``.
 
     Returns
     -------
@@ -310,5 +312,5 @@ def make_program(network: IntNetwork, *, lanes: int, cols: int = 1, argmax: bool
                     function=layer.activation)
     return Program(network=network, lanes=lanes, cols=cols, phases=tuple(build.phases),
                    unit_base=tuple(build.bases), n_units=build.n_units,
-                   table=make_table(network.pre, network.gate), argmax=argmax,
+                   table=table or make_table(network.pre, network.gate), argmax=argmax,
                    load_weights=load_weights)

@@ -12,6 +12,7 @@ from gatewright.campaign import main
 from gatewright.campaign_check import check, shrink
 from gatewright.campaign_networks import Config, draw, make_network
 from golden.network import Cell
+from hw.families import FAMILIES
 
 SEED = 2026  # of the slice; `make campaign SEED=...` takes others
 TINY = Config(seed=5, layers=(("gru", 3, "identity", False), ("linear", 2, "identity", True)),
@@ -38,8 +39,10 @@ def test_drawn_networks_cover_what_they_should():
     assert drawn[:5] == [draw(SEED, index) for index in range(5)]
     assert draw(SEED + 1, 0) != drawn[0] != drawn[1]
     assert {layer[0] for c in drawn for layer in c.layers} == set(map(str, Cell))
-    for flag in ("loads", "returns", "last_step_only", "argmax", "load_weights", "tokens"):
+    for flag in ("loads", "returns", "last_step_only", "argmax", "load_weights", "tokens",
+                 "random_table"):
         assert 5 < sum(bool(getattr(c, flag)) for c in drawn) < 100, flag
+    assert {c.family for c in drawn} == set(FAMILIES)
     assert {c.cols for c in drawn} == {1, 2, 4, 8, 16}
     assert {c.act_width for c in drawn} == set(range(4, 19))
     assert {c.weight_width for c in drawn} == set(range(2, 17))
