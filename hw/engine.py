@@ -21,7 +21,8 @@ from .weights import WeightMemory
 
 __all__ = ["Engine", "make_layout"]
 
-VECTOR_LATENCY = Ram.latency + 1  # issue to the broadcast register: memory, then source select
+# Issue to the broadcast register: memory, then source select. The weights take as long.
+VECTOR_LATENCY = Ram.latency + 1
 
 
 def make_layout(program: Program, *, family: Family = PORTABLE) -> Layout:
@@ -164,10 +165,7 @@ class Engine(wiring.Component):
 
         m.submodules.weights = weights = WeightMemory(layout)
         m.d.comb += [
-            # One cycle behind the vector, which has the source select to pass.
-            weights.advance.eq(delay(m, issue.valid, 1, name="issue_valid", reset_less=False)),
-            weights.restart.eq(delay(m, sequencer.step_start, 1, name="step_start",
-                                     reset_less=False)),
+            weights.advance.eq(issue.valid), weights.restart.eq(sequencer.step_start),
             weights.load_en.eq(loader.weight_en), weights.load_data.eq(self.s_axis_tdata),
             loader.weights_loaded.eq(weights.loaded)]
 

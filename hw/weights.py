@@ -5,7 +5,7 @@ from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import ceil_log2
 
-from .blocks import stages
+from .blocks import Ram, delay, stages
 from .image import weight_image
 from .layout import Layout
 
@@ -27,11 +27,13 @@ class WeightMemory(wiring.Component):
     -------
     restart : In(1), a step starts: the first word comes next
     advance : In(1), the word of this cycle is taken
-    data : Out(lanes * cols * weight_width), ``Ram.latency`` cycles after its turn; the lanes of
-        the array's group g another g cycles later
+    data : Out(lanes * cols * weight_width), ``latency`` cycles after its turn; the lanes of the
+        array's group g another g cycles later
     load_en : In(1), load_data : In(input_width), a piece of a word
     loaded : Out(1), all weights are there
     """
+
+    latency = Ram.latency + 1  # memories and multipliers may lie far apart: a register on the way
 
     def __init__(self, layout: Layout):
         self._layout = layout
@@ -58,7 +60,8 @@ class WeightMemory(wiring.Component):
                 width=high - low, depth=depth, init=[(word >> low) & mask for word in image],
                 writable=program.load_weights)
             m.d.comb += [memory.r_addr.eq(addresses[group]),
-                         self.data[low:high].eq(memory.r_data)]
+                         self.data[low:high].eq(
+                             delay(m, memory.r_data, 1, name=f"data{group}"))]
             memories.append((memory, low, high))
         with m.If(self.advance):
             m.d.sync += address.eq(address + 1)
