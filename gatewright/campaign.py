@@ -10,11 +10,13 @@ the result file is one configuration; a failure is shrunk, and its line says how
 import json
 import os
 import shlex
+import signal
 import tempfile
+import threading
 import time
 from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
-from multiprocessing import get_context
+from multiprocessing import get_context, parent_process
 from pathlib import Path
 from typing import Annotated
 
@@ -34,10 +36,16 @@ OUT = Console(soft_wrap=True, highlight=False)
 SUMS = ("steps", "words", "cycles", "runs", "resets", "simulating")
 
 
-def _work(text: str, smaller: bool) -> dict:
+def _begin() -> None:
+    """In a worker: the campaign alone decides when it ends, but none outlives it."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=lambda: (parent_process().join(), os._exit(1)), daemon=True).start()
+
+
+def _work(text: str, smaller: bool, scratch: str) -> dict:
     """In a worker: check a configuration, and shrink it if it fails."""
     simulator = find_simulator()
-    with tempfile.TemporaryDirectory(prefix="gatewright-campaign-") as folder:
+    with tempfile.TemporaryDirectory(dir=scratch) as folder:
         def failing(config: Config) -> str | None:
             return check(config, Path(folder), simulator=simulator).failure
 
@@ -66,16 +74,17 @@ def _tell(name: str, record: dict) -> None:
 class _Pool:
     """Workers, each with one thread; a worker that dies is a failure of its configuration."""
 
-    def __init__(self, jobs: int, smaller: bool):
-        self.jobs, self.smaller = jobs, smaller
+    def __init__(self, jobs: int, smaller: bool, scratch: str):
+        self.jobs, self.arguments = jobs, (smaller, scratch)
         self.waiting = {}
         self._open()
 
     def _open(self) -> None:
-        self.pool = ProcessPoolExecutor(self.jobs, mp_context=get_context("spawn"))
+        self.pool = ProcessPoolExecutor(self.jobs, mp_context=get_context("spawn"),
+                                        initializer=_begin)
 
     def submit(self, index, text: str) -> None:
-        self.waiting[self.pool.submit(_work, text, self.smaller)] = index, text
+        self.waiting[self.pool.submit(_work, text, *self.arguments)] = index, text
 
     def done(self, seconds: float):
         """(index, record) of what has finished by now, or in so many seconds."""
@@ -97,40 +106,45 @@ class _Pool:
                 self.submit(*entry)
 
     def close(self) -> None:
+        """End the workers, whatever they do."""
+        workers = list((self.pool._processes or {}).values())
         self.pool.shutdown(wait=False, cancel_futures=True)
+        for worker in workers:
+            worker.kill()
 
 
-def _campaign(texts, pool: _Pool, *, end: float, of: str, log, progress) -> tuple:
+def _campaign(texts, pool: _Pool, *, end: float, of: str, log, tell) -> dict:
     """Run configurations ((index, text), ...) until there are no more or the time is up.
 
     Returns
     -------
-    (int, int, dict)
-        Configurations, failures, sums.
+    dict
+        Configurations, failures, whether it was interrupted, and the sums of the records.
     """
-    task = progress.add_task("", total=None, told=of)
-    count = failed = 0
-    sums, exhausted = dict.fromkeys(SUMS, 0), False
-    while True:
-        while not exhausted and len(pool.waiting) < pool.jobs and time.monotonic() < end:
-            entry = next(texts, None)
-            exhausted = entry is None
-            if not exhausted:
-                pool.submit(*entry)
-        if not pool.waiting:
-            return count, failed, sums
-        for index, record in pool.done(1.0):
-            count += 1
-            failed += not record["passed"]
-            for name in SUMS:
-                sums[name] += record[name]
-            log.write(json.dumps({"index": index, **record}) + "\n")
-            log.flush()
-            if not record["passed"]:
-                _tell(str(index), record)
-        progress.update(task, completed=count, told=(
-            f"{count} of {of}, {sums['steps']:,} steps, {sums['cycles']:,} cycles, "
-            f"{failed} failed"))
+    sums = dict.fromkeys(("configurations", "failed", "interrupted", *SUMS), 0)
+    exhausted = False
+    try:
+        while True:
+            while not exhausted and len(pool.waiting) < pool.jobs and time.monotonic() < end:
+                entry = next(texts, None)
+                exhausted = entry is None
+                if not exhausted:
+                    pool.submit(*entry)
+            if not pool.waiting:
+                return sums
+            for index, record in pool.done(1.0):
+                sums["configurations"] += 1
+                sums["failed"] += not record["passed"]
+                for name in SUMS:
+                    sums[name] += record[name]
+                log.write(json.dumps({"index": index, **record}) + "\n")
+                log.flush()
+                if not record["passed"]:
+                    _tell(str(index), record)
+            tell(f"{sums['configurations']} of {of}, {sums['steps']:,} steps, "
+                 f"{sums['cycles']:,} cycles, {sums['failed']} failed")
+    except KeyboardInterrupt:
+        return sums | {"interrupted": 1}
 
 
 def main(
@@ -160,27 +174,30 @@ def main(
         typer.echo(f"campaign: {error}", err=True)
         raise typer.Exit(2) from None
     begun = time.monotonic()
-    pool = _Pool(jobs, shrinking)
     OUT.print(f"Campaign, seed {seed}, {simulator}, {jobs} process(es), up to "
               f"{minutes:g} minutes; results in {out}", markup=False)
     of = str(configs) if configs else f"what fits in {minutes:g} minutes"
     columns = (TextColumn("{task.fields[told]}"), BarColumn(), TimeElapsedColumn())
-    try:
-        with log, Progress(*columns, console=OUT, transient=True) as progress:
-            count, failed, sums = _campaign(texts, pool, end=begun + 60 * minutes, of=of, log=log,
-                                            progress=progress)
-    finally:
-        pool.close()
+    with (tempfile.TemporaryDirectory(prefix="gatewright-campaign-") as scratch, log,
+          Progress(*columns, console=OUT, transient=True) as progress):
+        task = progress.add_task("", total=configs or None, told=of)
+        pool = _Pool(jobs, shrinking, scratch)
+        try:
+            sums = _campaign(
+                texts, pool, end=begun + 60 * minutes, of=of, log=log,
+                tell=lambda text: progress.update(task, completed=int(text.split()[0]), told=text))
+        finally:
+            pool.close()
     OUT.print(
-        f"{count} configurations, {sums['runs']} runs, {sums['resets']} resets, "
+        f"{sums['configurations']} configurations, {sums['runs']} runs, {sums['resets']} resets, "
         f"{sums['steps']:,} network steps, {sums['words']:,} words compared, "
         f"{sums['cycles']:,} cycles ({sums['cycles'] / max(sums['simulating'], 1e-9):,.0f} a "
-        f"second) in {(time.monotonic() - begun) / 60:.1f} minutes: "
-        f"{failed} failed", markup=False)
-    if not count:
+        f"second) in {(time.monotonic() - begun) / 60:.1f} minutes: {sums['failed']} failed"
+        + (", interrupted" if sums["interrupted"] else ""), markup=False)
+    if not sums["configurations"]:
         typer.echo("campaign: nothing was run; give it more --minutes", err=True)
         raise typer.Exit(2)
-    raise typer.Exit(1 if failed else 0)
+    raise typer.Exit(1 if sums["failed"] else 130 if sums["interrupted"] else 0)
 
 
 if __name__ == "__main__":
