@@ -22,6 +22,7 @@ from .flow import Flow, Mismatch, choose_target
 from .folder import is_free, new_folder, project_folder, read_json
 from .interrupt import stop_on_signals
 from .options import Options, read_options
+from .planning import plan_source
 
 __all__ = ["app", "main"]
 
@@ -193,9 +194,39 @@ def verify(folder: Folder, inputs: Inputs = None, sequences: Sequences = None, s
     _print_json(as_json, _read(folder, "verify")["verify"])
 
 
+@app.command("plan", epilog="Example: gatewright plan model.onnx --target ecp5-25f --deadline "
+                            "10us. DIR of 'quantise' or 'run' does as well.")
+def plan_(source: Annotated[Path, typer.Argument(
+              metavar="MODEL|DIR", help="ONNX file, or a folder made by 'quantise' or 'run'.")],
+          target: Targets = None, calibration: Calibration = None,
+          deadline: Annotated[str | None, typer.Option(
+              help="Time that a step may take, with its unit: 10us.")] = None,
+          max_dsp: Annotated[int | None, typer.Option(min=1, help="DSP blocks to use.")] = None,
+          max_bram: Annotated[int | None, typer.Option(min=1, help="Block RAMs to use.")] = None,
+          max_cycles: Annotated[int | None, typer.Option(
+              min=1, help="Cycles that a step may take.")] = None,
+          clock: Annotated[float | None, typer.Option(
+              help="Clock in MHz to count time at; by default one that the device is likely to "
+                   "reach.")] = None,
+          weight_width: WeightWidth = None, act_width: ActWidth = None,
+          cell_width: CellWidth = None, argmax: Argmax = None, portable: Portable = None,
+          config: Config = None, as_json: AsJson = False):
+    """Compare arrays before anything is built: exact cycles, multipliers, memory, what fits."""
+    options = read_options(config, weight_width=weight_width, act_width=act_width,
+                           cell_width=cell_width, argmax=argmax, portable=portable,
+                           targets=_targets(target))
+    plans = plan_source(Flow(console=_console(as_json), options=options), source, calibration,
+                        deadline=deadline, max_dsp=max_dsp, max_bram=max_bram,
+                        max_cycles=max_cycles, clock=clock)
+    _print_json(as_json, plans)
+
+
 @app.command("synth", epilog="Example: gatewright synth DIR --target ecp5-25f. Writes "
                              "synth/ecp5-25f.json.")
 def synth_(folder: Folder, target: Targets = None, seed: Seed = None,
+           seeds: Annotated[int, typer.Option(
+               min=1, max=99, help="Place with so many seeds, from --seed on, and keep the "
+                                   "fastest.")] = 1,
            portable: Portable = None, config: Config = None, as_json: AsJson = False):
     """Place and route the folder's core, and report clock and area."""
     folder = project_folder(folder)
@@ -204,7 +235,7 @@ def synth_(folder: Folder, target: Targets = None, seed: Seed = None,
     quantised = artefacts.load_quantised(folder)
     flow.need_tools(simulation=False)
     core, rtl = artefacts.load_core(folder, quantised)
-    reports = [flow.synth(core, rtl, name, folder)
+    reports = [flow.synth(core, rtl, name, folder, seeds=seeds)
                for name in options.targets or (choose_target(quantised),)]
     _print_json(as_json, reports)
 

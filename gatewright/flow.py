@@ -305,16 +305,17 @@ class Flow:
         return form, path, verdict.words
 
     def synth(self, core, rtl: Path, target: str, folder: Path,
-              result: steps.Golden | None = None) -> dict:
+              result: steps.Golden | None = None, seeds: int = 1) -> dict:
         """Place and route the Verilog of a device; where a tool refuses it, its logs stay."""
         seed = max(1, self.options.seed)  # nextpnr has no seed 0
-        self.heading("synth", f"{target}, seed {seed}")
+        last = f" to {seed + seeds - 1}" if seeds > 1 else ""
+        self.heading("synth", f"{target}, seed {seed}{last}")
         core, rtl, words = self._form(core, rtl, target, result)
         build = folder / "synth" / f"{target}.build"
         try:
             with self.console.status("") as status:
-                report = steps.place_and_route(core, target, seed=seed, rtl=rtl, build_dir=build,
-                                               progress=status.update)
+                report = steps.place_and_route(core, target, seed=seed, seeds=seeds, rtl=rtl,
+                                               build_dir=build, progress=status.update)
         except synth.SynthError:
             raise
         except BaseException:
@@ -325,6 +326,11 @@ class Flow:
                           "words_proved": words}
         artefacts.save_synth(folder, target, report)
         self.console.print(show.devices([report]))
+        if report.get("seeds", {}).get("runs"):
+            found = report["seeds"]
+            self.say(f"seed {report['seed']} is best of {len(found['runs'])}: "
+                     f"{found['worst_mhz']:.1f} to {found['best_mhz']:.1f} MHz by nextpnr, "
+                     f"median {found['median_mhz']:.1f}")
         for warning in report["warnings"]:
             self.note(warning)
         return report

@@ -240,16 +240,22 @@ def verify(core: Core, result: Golden, *, sequences: int | None = None, seed: in
                           build_dir=folder, seed=seed, waves=waves, progress=progress)
 
 
-def place_and_route(core: Core, target: str, *, seed: int = 1, build_dir: Path | None = None,
-                    rtl: Path | None = None, progress=None) -> dict:
+def place_and_route(core: Core, target: str, *, seed: int = 1, seeds: int = 1,
+                    build_dir: Path | None = None, rtl: Path | None = None,
+                    progress=None) -> dict:
     """Place and route the core, or the Verilog file ``rtl``, behind four pins.
 
-    See ``synth.place_and_route``.
+    With ``seeds`` above 1 the best of so many, from ``seed`` on. See ``synth.place_and_route`` and
+    ``synth.place_and_route_seeds``.
     """
     with tempfile.TemporaryDirectory(prefix="gatewright-") as scratch:
+        given = {"build_dir": Path(build_dir or scratch), "progress": progress}
         try:
-            return synth.place_and_route(
-                rtl or core.verilog, core.manifest, synth.target_named(target), seed=seed,
-                build_dir=Path(build_dir or scratch), progress=progress)
+            chosen = synth.target_named(target)
+            if seeds > 1:
+                return synth.place_and_route_seeds(rtl or core.verilog, core.manifest, chosen,
+                                                   seeds=range(seed, seed + seeds), **given)
+            return synth.place_and_route(rtl or core.verilog, core.manifest, chosen, seed=seed,
+                                         **given)
         except ValueError as error:
             raise GatewrightError("synthesis", str(error)) from None
