@@ -101,27 +101,35 @@ def products(layout: Layout) -> list[tuple[int, int]]:
     return found
 
 
-# Operand widths of a signed multiplier in each family's blocks, and what counts as one of them.
+# Operand widths of a signed multiplier in each family's blocks.
 _OPERANDS = {"ecp5": (18, 18), "ice40": (16, 16), "gowin": (18, 18), "xc7": (25, 18),
              "xcup": (27, 18)}
 
 
 def dsp_blocks(width_a: int, width_b: int, family: str) -> float:
-    """DSP blocks that Yosys makes of one product; a half where two share a block."""
+    """DSP blocks that Yosys makes of one product; a half where two share a block.
+
+    A wide operand is cut into pieces; products of small pieces are built from LUTs.
+    """
     wide, narrow = _OPERANDS[family]
-    a, b = max(width_a, width_b), min(width_a, width_b)
-    if family == "gowin" and a <= 9:
-        return 0.5
-    if a <= wide and b <= narrow:
-        return 1
+    return sum(_piece(max(a, b), min(a, b), family)
+               for a in _cut(max(width_a, width_b), wide)
+               for b in _cut(min(width_a, width_b), narrow))
+
+
+def _cut(width: int, limit: int) -> list[int]:
+    return [min(limit, width - low) for low in range(0, width, limit)]
+
+
+def _piece(a: int, b: int, family: str) -> float:
+    """DSP blocks of a product that one can hold, a >= b."""
     if family == "gowin":
-        return 4  # one of 36 x 36 bits, in place of four
-    # A wide operand is cut; a rest of one bit is built from LUTs.
-    parts = 1
-    for width, limit in ((a, wide), (b, narrow)):
-        whole, rest = divmod(width, limit)
-        parts *= max(1, whole + (rest > 1))
-    return parts
+        if b < 4:
+            return 0
+        if a <= 9:
+            return 0.5
+        return 1 if b >= 8 else 0.5 * sum(part >= 4 for part in _cut(a, 9))
+    return int(b >= 2 and (family != "ice40" or a + b >= 11))
 
 
 def ram_blocks(memory: Memory, family: str, *, named: bool) -> dict[str, int]:
