@@ -19,6 +19,7 @@ from synth import (
     place_and_route,
     place_and_route_seeds,
     target_named,
+    tools,
 )
 
 X_WIDTH, Y_WIDTH, DEPTH = 16, 32, 512
@@ -279,7 +280,7 @@ def test_xilinx_counts_without_clock(tmp_path, target, cell):
 
 def test_seeds_best_and_spread(tmp_path):
     text, manifest = generate(2)
-    result = place_and_route_seeds(text, manifest, "up5k", build_dir=tmp_path, seeds=(3, 1))
+    result = place_and_route_seeds(text, manifest, "ecp5-25f", build_dir=tmp_path, seeds=(3, 1))
     runs = result["seeds"]["runs"]
     assert [run["seed"] for run in runs] == [3, 1]
     reported = [run["reported_mhz"] for run in runs]
@@ -288,7 +289,7 @@ def test_seeds_best_and_spread(tmp_path):
     assert result["seed"] == runs[reported.index(max(reported))]["seed"]
     assert result["seeds"]["worst_mhz"] == min(reported)
     assert result["seeds"]["spread"] == pytest.approx(1 - min(reported) / max(reported), abs=1e-4)
-    alone = place_and_route(text, manifest, "up5k", build_dir=tmp_path / "one", seed=1)
+    alone = place_and_route(text, manifest, "ecp5-25f", build_dir=tmp_path / "one", seed=1)
     assert alone["reported_mhz"] == runs[1]["reported_mhz"]
     assert "seeds" not in alone
 
