@@ -13,6 +13,7 @@ from gatewright.campaign_check import check, shrink
 from gatewright.campaign_networks import Config, draw, make_network
 from golden.network import Cell
 from hw.families import FAMILIES
+from hw.program import make_program
 
 SEED = 2026  # of the slice; `make campaign SEED=...` takes others
 TINY = Config(seed=5, layers=(("gru", 3, "identity", False), ("linear", 2, "identity", True)),
@@ -67,10 +68,13 @@ def test_json_round_trip():
 
 
 def _flip_weight(text: str) -> str:
-    """The Verilog with the sign of the first weight flipped: 3 lanes of 8 bits, lane 0 lowest."""
-    found = re.search(r"\[0\] = 24'h([0-9a-f]{6});", text)
-    word = int(found[1], 16) ^ 0x80
-    return text[:found.start(1)] + format(word, "06x") + text[found.end(1):]
+    """The Verilog with the sign of one weight flipped, in the first word of its memory."""
+    depth = make_program(make_network(TINY), lanes=TINY.lanes).weight_words
+    found = re.search(rf"memory \[{depth - 1}:0\];\s+initial begin\s+memory\[0\] = "
+                      r"\d+'([hd])(\w+);", text)
+    word = int(found[2], 16 if found[1] == "h" else 10) ^ 0x80
+    return text[:found.start(2)] + format(word, "x" if found[1] == "h" else "d") \
+        + text[found.end(2):]
 
 
 def test_changed_core_is_noticed(folder):
