@@ -40,7 +40,7 @@ class Family:
 
 # Where registers are not inside the blocks, they are near no more than two of them.
 PORTABLE = Family(name="portable", multiplier=Multiplier, ram=Ram, group=2)
-ECP5 = Family(name="ecp5", multiplier=ecp5.make_multiplier, ram=ecp5.make_ram, group=8,
+ECP5 = Family(name="ecp5", multiplier=ecp5.make_multiplier, ram=ecp5.make_ram, group=4,
               primitives=ecp5.PRIMITIVES)
 ICE40 = Family(name="ice40", multiplier=Multiplier, ram=ice40.make_ram, group=8,
                primitives=ice40.PRIMITIVES)
