@@ -57,11 +57,12 @@ def command(*words, cwd: Path | None = None) -> Done:
 
 
 def program(*words, cwd: Path, **env) -> subprocess.Popen:
-    """The same as a process of its own."""
+    """The same as a process of its own, which hears Ctrl-C even if the tests run in background."""
     return subprocess.Popen(
         [sys.executable, "-P", "-m", "gatewright", *map(str, words)], cwd=cwd, text=True,
         env=os.environ | {"PYTHONPATH": str(ROOT), "COLUMNS": str(WIDTH)} | env,
-        stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL))
 
 
 def files(folder: Path) -> dict:

@@ -87,18 +87,23 @@ def test_memories_indexed_by_plain_names(core):
 
 
 def test_weights_are_in_the_text(core):
-    """Each word of the weight image stands in one memory's contents, in order."""
+    """Each group of lanes has its share of every word of the weight image, in order."""
     program = core.layout.program
-    width = program.lanes * program.cols * program.network.weight_width
-    blocks = re.findall(r"initial begin\n((?:\s+memory\[\d+\] = \d+'h[0-9a-fx_]+;\n)+)",
+    lane, lanes = program.cols * program.network.weight_width, program.lanes
+    group = core.layout.family.group
+    blocks = re.findall(r"initial begin\n((?:\s+memory\[\d+\] = \d+'[hd][0-9a-fx_]+;\n)+)",
                         core.verilog)
     contents = []
     for block in blocks:
-        words = re.findall(r"memory\[(\d+)\] = (\d+)'h([0-9a-f_]+);", block)
-        contents.append([(int(size), int(value, 16)) for _, size, value in words])
+        words = re.findall(r"memory\[(\d+)\] = (\d+)'([hd])([0-9a-f_]+);", block)
+        contents.append([(int(size), int(value, 16 if base == "h" else 10))
+                         for _, size, base, value in words])
         assert [int(address) for address, *_ in words] == list(range(len(words)))
-    expected = [(width, word) for word in weight_image(program)]
-    assert sum(block[:len(expected)] == expected for block in contents) == 1
+    for low in range(0, lanes, group):
+        width = lane * min(group, lanes - low)
+        expected = [(width, word >> (low * lane) & ((1 << width) - 1))
+                    for word in weight_image(program)]
+        assert sum(block[:len(expected)] == expected for block in contents) == 1
 
 
 def test_manifest(core):
