@@ -18,15 +18,19 @@ from golden.network import FloatNetwork, IntNetwork
 from golden.quantise import QuantOptions, quantise_network
 from golden.reference import Batch, run_float
 from hw.emit import Core, generate as generate_core
+from hw.engine import make_layout
 from hw.families import FAMILIES
 from hw.image import load_words
+from hw.program import make_program
 
 from .accuracy import measure, signal_errors, top1_agreement
 from .errors import GatewrightError
+from .resources import dsp_blocks, products
 
 __all__ = ["Golden", "Quantised", "default_lanes", "generate", "golden", "needs_loading",
            "place_and_route", "quantise", "stimulus", "verify"]
 
+SPRAM_FROM = 0.4         # share of the block RAM: rows, tables, states and queue need the rest
 DETAIL_SEQUENCES = 32  # for the error of each signal, whose intermediates are all kept
 
 
@@ -129,9 +133,16 @@ def golden(quantised: Quantised, batch: Batch, labels=None) -> Golden:
 
 
 def default_lanes(integer: IntNetwork, target: str) -> int:
-    """The target's array, but no wider than the longest phase has rows."""
-    rows = max(len(layer.bias_x) for layer in integer.layers)
-    return min(synth.target_named(target).lanes, rows)
+    """The target's array, no wider than the longest phase or than the DSP blocks allow."""
+    device = synth.target_named(target)
+    lanes = min(device.lanes, max(len(layer.bias_x) for layer in integer.layers))
+    while lanes > 1:
+        pairs = products(make_layout(make_program(integer, lanes=lanes)))
+        used = sum(dsp_blocks(*pair, device.family) for pair in pairs)
+        if used <= device.blocks["dsp"].available:
+            break
+        lanes -= 1
+    return lanes
 
 
 def needs_loading(integer: IntNetwork, target: str) -> bool:
@@ -140,7 +151,7 @@ def needs_loading(integer: IntNetwork, target: str) -> bool:
     weights = sum(layer.w.size + (0 if layer.r is None else layer.r.size)
                   for layer in integer.layers) * integer.weight_width
     bram = blocks["bram"]
-    return "spram" in blocks and weights > bram.available * bram.bits * 0.6
+    return "spram" in blocks and weights > bram.available * bram.bits * SPRAM_FROM
 
 
 def generate(quantised: Quantised, *, lanes: int, cols: int = 1, argmax: bool = False,
