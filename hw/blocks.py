@@ -1,6 +1,6 @@
 """Registers in a row, multipliers and memories: the blocks that device families differ in.
 
-Each is behind one interface with one latency, so that a vendor's primitive can take its place.
+Each is behind one interface with the same latency, so that a vendor's primitive can take its place.
 """
 
 from amaranth import *
@@ -8,6 +8,8 @@ from amaranth.lib import data, wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import ceil_log2
+
+from .pipeline import DEEP
 
 __all__ = ["Multiplier", "Ram", "delay", "stages"]
 
@@ -36,6 +38,7 @@ class Multiplier(wiring.Component):
     Parameters
     ----------
     a_width, b_width : int
+    latency : int, 1 to 4
 
     Members
     -------
@@ -44,27 +47,27 @@ class Multiplier(wiring.Component):
     p : Out(signed(a_width + b_width))
     """
 
-    # Input, product and output registers, which every DSP block has inside; and one for the way
-    # from there to the carry chain of an adder, which is long.
-    latency = 4
-
-    def __init__(self, a_width: int, b_width: int):
+    def __init__(self, a_width: int, b_width: int, *, latency: int = DEEP.multiplier):
+        self.latency = latency
         super().__init__({"a": In(signed(a_width)), "b": In(signed(b_width)),
                           "p": Out(signed(a_width + b_width))})
 
     def elaborate(self, platform):
         m = Module()
-        a_q = Signal.like(self.a, reset_less=True)
-        b_q = Signal.like(self.b, reset_less=True)
-        p_q = Signal.like(self.p, reset_less=True)
-        p_qq = Signal.like(self.p, reset_less=True)
-        m.d.sync += [a_q.eq(self.a), b_q.eq(self.b), p_q.eq(a_q * b_q), p_qq.eq(p_q)]
-        m.d.comb += self.p.eq(delay(m, p_qq, 1, name="p_qq"))
+        # Input, product and output registers, which every DSP block has inside; and one for the way
+        # from there to the carry chain of an adder, which is long. Fewer: the product's goes last.
+        inputs, behind = int(self.latency > 2), (0, 0, 1, 1, 2)[self.latency]
+        a = delay(m, self.a, inputs, name="a")
+        b = delay(m, self.b, inputs, name="b")
+        p = Signal.like(self.p, reset_less=True)
+        m.d.sync += p.eq(a * b)
+        m.d.comb += self.p.eq(delay(m, p, behind, name="p"))
         return m
 
 
 class Ram(wiring.Component):
-    """One read port and one write port; data stands at the output 2 cycles after its address.
+    """One read port and one write port; data stands at the output ``latency`` cycles after its
+    address.
 
     A word that is read in the cycle in which it is written is undefined: the schedule never does
     that, and the attribute ``no_rw_check`` tells synthesis so.
@@ -76,33 +79,33 @@ class Ram(wiring.Component):
     depth : int
         Words.
     cols : int
-        Elements a word, written one by one (power of two).
+        Elements a word, written one by one or together.
     init : list of int
         Unsigned words, element 0 lowest.
     writable : bool
     gated : bool
-        Both steps of a read have an enable.
+        Both steps of a read have an enable; latency 2.
+    latency : int, 0 to 2
 
     Members
     -------
     r_addr : In, word address
     r_en, o_en : In(1), only where gated: take the address; move its word to the output
     r_data : Out(cols * width)
-    w_en : In(1)
-    w_addr : In, element address: word address, then element within the word
-    w_data : In(width)
+    w_en : In(cols), elements to write
+    w_addr : In, word address
+    w_data : In(cols * width)
     """
 
-    latency = 2  # address register of the block, output register
-
     def __init__(self, *, width: int, depth: int, cols: int = 1, init=(), writable: bool = True,
-                 gated: bool = False):
+                 gated: bool = False, latency: int = DEEP.ram):
         self._width, self._depth, self._cols = width, depth, cols
         self._init, self._writable, self._gated = list(init), writable, gated
+        self.latency = latency
         addr = max(1, ceil_log2(depth))
         super().__init__({
             "r_addr": In(addr), "r_data": Out(cols * width),
-            "w_en": In(1), "w_addr": In(addr + ceil_log2(cols)), "w_data": In(width),
+            "w_en": In(cols), "w_addr": In(addr), "w_data": In(cols * width),
             **({"r_en": In(1), "o_en": In(1)} if gated else {})})
 
     def elaborate(self, platform):
@@ -115,19 +118,18 @@ class Ram(wiring.Component):
             init = [[(word >> (k * width)) & mask for k in range(cols)] for word in init]
         m.submodules.memory = memory = Memory(shape=shape, depth=self._depth, init=init,
                                               attrs={"no_rw_check": 1})
-        read = memory.read_port()
+        read = memory.read_port(domain="sync" if self.latency else "comb")
         m.d.comb += read.addr.eq(self.r_addr)
-        out = Signal(cols * width, reset_less=True)
+        out = Value.cast(read.data)
         if self._gated:
             m.d.comb += read.en.eq(self.r_en)
-        with m.If(self.o_en if self._gated else 1):
-            m.d.sync += out.eq(read.data)
+        if self.latency == 2:
+            out = Signal(cols * width, reset_less=True)
+            with m.If(self.o_en if self._gated else 1):
+                m.d.sync += out.eq(read.data)
         m.d.comb += self.r_data.eq(out)
         if self._writable:
             write = memory.write_port(granularity=1 if cols > 1 else None)
-            select = self.w_addr[:ceil_log2(cols)]
-            m.d.comb += [
-                write.addr.eq(self.w_addr[ceil_log2(cols):]),
-                Value.cast(write.data).eq(self.w_data.replicate(cols)),
-                write.en.eq(Mux(self.w_en, 1 << select, 0) if cols > 1 else self.w_en)]
+            m.d.comb += [write.addr.eq(self.w_addr), write.en.eq(self.w_en),
+                         Value.cast(write.data).eq(self.w_data)]
         return m

@@ -1,4 +1,4 @@
-"""Names the rows that leave the array: which phase, which neuron, which gate."""
+"""Names the rows that leave the array: which phase, which group of neurons, which gate."""
 
 from amaranth import *
 from amaranth.lib import wiring
@@ -11,7 +11,9 @@ __all__ = ["Drain"]
 
 
 class Drain(wiring.Component):
-    """Follows the shift chain and gives each row its tag and the address of its row word.
+    """Counts the rows of a pass and gives each its tag and the address of its row word.
+
+    All posts take their rows together, so that one tag serves them all.
 
     Parameters
     ----------
@@ -19,25 +21,26 @@ class Drain(wiring.Component):
 
     Members
     -------
-    loaded : In(1), the chain shows a new pass from the next cycle on
+    loaded : In(1), a pass's rows come from the next cycle on
     pass_tag : In(Layout.pass_tag), of that pass, in the cycle of ``loaded``
-    row_addr : Out, address of the row's word, in the cycle of the row
-    tag : Out(Layout.row_tag), in the cycle of the row
+    row_addr : Out, address of the row's word, in the row's cycle
+    tag : Out(Layout.row_tag), in the row's cycle
     """
 
     def __init__(self, layout: Layout):
         self._layout = layout
         super().__init__({
             "loaded": In(1), "pass_tag": In(layout.pass_tag),
-            "row_addr": Out(range(max(2, layout.n_rows))), "tag": Out(layout.row_tag)})
+            "row_addr": Out(range(max(2, layout.n_turns))), "tag": Out(layout.row_tag)})
 
     def _row(self, phase: Phase, row_base: int) -> dict:
         """A phase's constants."""
         program = self._layout.program
         last_phase = phase is program.phases[-1]
         return {"op": phase.op, "function": Function[phase.function],
-                "gates": phase.rows_per_unit - 1, "units": phase.units - 1,
-                "row_base": row_base, "unit_base": phase.unit_base, "dest_base": phase.dest_base,
+                "gates": phase.rows_per_unit - 1, "groups": phase.groups - 1,
+                "row_base": row_base, "state_base": phase.unit_base // phase.posts,
+                "dest_base": phase.dest_base // phase.posts,
                 "swapped": int(phase.segments[0].source is Source.OLD),
                 "to_vector": int(phase.to_vector), "to_output": int(phase.to_output),
                 "output_last": int(phase.output_last_only or phase.last_only),
@@ -49,40 +52,40 @@ class Drain(wiring.Component):
         table, row_base = [], 0
         for phase in program.phases:
             table.append(self._row(phase, row_base))
-            row_base += phase.rows
+            row_base += phase.turns
 
         row = {key: Signal(range(max(2, max(int(r[key]) for r in table) + 1)), name=f"row_{key}")
                for key in table[0] if key != "op"}
         op = Signal(Op)
         tag = Signal(layout.pass_tag)      # of the pass that drains
         active = Signal()
-        lane = Signal(range(max(2, program.lanes)))
+        slot = Signal(range(max(2, program.slots)))
         gate = Signal(range(4))
-        unit = Signal(range(max(2, max(p.units for p in program.phases))))
+        group = Signal(range(max(2, max(p.groups for p in program.phases))))
         row_addr = Signal.like(self.row_addr)
-        state_index, dest_index = Signal(layout.unit_bits), Signal(layout.unit_bits)
+        state_index, dest_index = Signal(layout.group_bits), Signal(layout.group_bits)
 
-        last_gate, last_unit, done = Signal(), Signal(), Signal()
-        m.d.comb += [last_gate.eq(gate == row["gates"]), last_unit.eq(unit == row["units"]),
-                     done.eq((lane == program.lanes - 1) | (last_gate & last_unit))]
+        last_gate, last_group, done = Signal(), Signal(), Signal()
+        m.d.comb += [last_gate.eq(gate == row["gates"]), last_group.eq(group == row["groups"]),
+                     done.eq((slot == program.slots - 1) | (last_gate & last_group))]
         with m.If(active):
-            m.d.sync += [lane.eq(lane + 1), row_addr.eq(row_addr + 1), gate.eq(gate + 1)]
+            m.d.sync += [slot.eq(slot + 1), row_addr.eq(row_addr + 1), gate.eq(gate + 1)]
             with m.If(last_gate):
-                m.d.sync += [gate.eq(0), unit.eq(unit + 1), state_index.eq(state_index + 1),
+                m.d.sync += [gate.eq(0), group.eq(group + 1), state_index.eq(state_index + 1),
                              dest_index.eq(dest_index + 1)]
             with m.If(done):
                 m.d.sync += active.eq(0)
         with m.If(self.loaded):
-            m.d.sync += [active.eq(1), lane.eq(0), tag.eq(self.pass_tag)]
+            m.d.sync += [active.eq(1), slot.eq(0), tag.eq(self.pass_tag)]
             with m.If(self.pass_tag.first_pass):
-                m.d.sync += [gate.eq(0), unit.eq(0)]
+                m.d.sync += [gate.eq(0), group.eq(0)]
                 with m.Switch(self.pass_tag.phase):
                     for k, values in enumerate(table):
                         with m.Case(k):
                             m.d.sync += [row[key].eq(value) for key, value in values.items()
                                          if key != "op"]
                             m.d.sync += [op.eq(values["op"]), row_addr.eq(values["row_base"]),
-                                         state_index.eq(values["unit_base"]),
+                                         state_index.eq(values["state_base"]),
                                          dest_index.eq(values["dest_base"])]
 
         out = self.tag
@@ -90,10 +93,9 @@ class Drain(wiring.Component):
             self.row_addr.eq(row_addr),
             out.valid.eq(active), out.op.eq(op), out.function.eq(row["function"]),
             out.gate.eq(gate), out.anchor.eq(active & last_gate),
-            out.unit.eq(state_index), out.dest.eq(dest_index), out.bank.eq(tag.bank),
+            out.group.eq(state_index), out.dest.eq(dest_index), out.bank.eq(tag.bank),
             out.masked.eq(tag.first_step & (0 if program.network.loads_state else 1)),
             out.swapped.eq(row["swapped"]), out.to_vector.eq(row["to_vector"]),
             out.to_output.eq(row["to_output"] & (tag.last_step | ~row["output_last"])),
-            out.end.eq(row["end"] & tag.last_step & last_unit),
-            out.best_first.eq(unit == 0), out.best_last.eq(last_unit)]
+            out.end.eq(row["end"] & tag.last_step & last_group), out.boundary.eq(last_group)]
         return m

@@ -6,9 +6,9 @@ with exactly the modes that are used, for simulation.
 """
 
 from amaranth import *
-from amaranth.utils import ceil_log2
 
 from . import blocks
+from .pipeline import DEEP
 
 __all__ = ["PRIMITIVES", "Multiplier", "Ram", "make_multiplier", "make_ram"]
 
@@ -20,17 +20,20 @@ ADDRESS_SHIFTS = {18: 4, 9: 3, 4: 2, 2: 1, 1: 0}
 MIN_DEPTH = 33               # shallower memories are cheap in logic
 
 
-def make_multiplier(a_width: int, b_width: int):
-    """A product in one MULT18X18D; a wider one is left to synthesis."""
-    if max(a_width, b_width) > OPERAND_WIDTH:
-        return blocks.Multiplier(a_width, b_width)
+def make_multiplier(a_width: int, b_width: int, *, latency: int = DEEP.multiplier):
+    """A product in one MULT18X18D; a wider one, or one with fewer registers, is left to synthesis.
+    """
+    if max(a_width, b_width) > OPERAND_WIDTH or latency != DEEP.multiplier:
+        return blocks.Multiplier(a_width, b_width, latency=latency)
     return Multiplier(a_width, b_width)
 
 
-def make_ram(*, width: int, depth: int, **shape):
-    """A memory in blocks of DP16KD; what is too shallow or too deep is left to synthesis."""
-    if not MIN_DEPTH <= depth <= max(BLOCK_DEPTHS):
-        return blocks.Ram(width=width, depth=depth, **shape)
+def make_ram(*, width: int, depth: int, latency: int = DEEP.ram, **shape):
+    """A memory in blocks of DP16KD; what is too shallow or too deep, or has no output register, is
+    left to synthesis.
+    """
+    if not MIN_DEPTH <= depth <= max(BLOCK_DEPTHS) or latency != DEEP.ram:
+        return blocks.Ram(width=width, depth=depth, latency=latency, **shape)
     return Ram(width=width, depth=depth, **shape)
 
 
@@ -84,7 +87,7 @@ class Ram(blocks.Ram):
 
     def _elements(self, m: Module):
         """A memory for each element of a word, since elements are written one by one."""
-        width, select_bits = self._width, ceil_log2(self._cols)
+        width = self._width
         mask = (1 << width) - 1
         for k in range(self._cols):
             init = [(word >> (k * width)) & mask for word in self._init]
@@ -92,8 +95,8 @@ class Ram(blocks.Ram):
                                                     gated=self._gated)
             m.d.comb += [
                 ram.r_addr.eq(self.r_addr), self.r_data.word_select(k, width).eq(ram.r_data),
-                ram.w_en.eq(self.w_en & (self.w_addr[:select_bits] == k)),
-                ram.w_addr.eq(self.w_addr[select_bits:]), ram.w_data.eq(self.w_data)]
+                ram.w_en.eq(self.w_en[k]), ram.w_addr.eq(self.w_addr),
+                ram.w_data.eq(self.w_data.word_select(k, width))]
             if self._gated:
                 m.d.comb += [ram.r_en.eq(self.r_en), ram.o_en.eq(self.o_en)]
 

@@ -15,6 +15,7 @@ from .engine import Engine, make_layout
 from .families import family_named
 from .layout import Layout
 from .manifest import make_manifest
+from .pipeline import pipeline_named
 from .program import make_program
 
 __all__ = ["Core", "generate", "to_verilog"]
@@ -71,20 +72,26 @@ def to_verilog(elaboratable, name: str) -> str:
             os.environ["AMARANTH_USE_YOSYS"] = chosen
 
 
-def generate(network: IntNetwork, *, lanes: int, cols: int = 1, argmax: bool = False,
-             load_weights: bool = False, name: str | None = None,
-             family: str = "portable", table: TanhTable | None = None) -> Core:
+def generate(network: IntNetwork, *, lanes: int, cols: int = 1, posts: int = 1,
+             argmax: bool = False, load_weights: bool = False, pipeline: str = "deep",
+             wide: bool = False, name: str | None = None, family: str = "portable",
+             table: TanhTable | None = None) -> Core:
     """Lay a network out, time it, and write its Verilog.
 
     Parameters
     ----------
     network : IntNetwork
-    lanes, cols : int
+    lanes, cols, posts : int
         The array; see ``make_program``.
     argmax : bool
         Output the index of the largest result instead of the results.
     load_weights : bool
         Take the weights over the input stream after a reset, for memories without contents.
+    pipeline : str
+        "deep": registers everywhere, for the clock. "shallow": few cycles round the recurrence,
+        for small nets, at a lower clock; from plain Verilog in every family.
+    wide : bool
+        Input words hold ``cols`` elements and output words ``posts`` results, not one.
     name : str or None
         Module name; the network's own by default.
     family : str
@@ -100,15 +107,16 @@ def generate(network: IntNetwork, *, lanes: int, cols: int = 1, argmax: bool = F
     Raises
     ------
     ValueError
-        If the array, the name or the family is not legal.
+        If the array, the pipeline, the name or the family is not legal.
     """
 
     name = network.name if name is None else name
     if not re.fullmatch(r"[a-z][a-z0-9_]{0,62}", name):
         raise ValueError(f"Name must be a lower-case identifier, not {name!r}")
-    layout = make_layout(make_program(network, lanes=lanes, cols=cols, argmax=argmax,
-                                      load_weights=load_weights, table=table),
-                         family=family_named(family))
+    program = make_program(network, lanes=lanes, cols=cols, posts=posts, argmax=argmax,
+                           load_weights=load_weights, pipeline=pipeline_named(pipeline),
+                           wide=wide, table=table)
+    layout = make_layout(program, family=family_named(family))
     engine = Engine(layout)
     core = Core(name=name, layout=layout, verilog=to_verilog(engine, name), manifest={})
     core.manifest.update(make_manifest(core, _ports(engine)))

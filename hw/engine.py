@@ -5,15 +5,16 @@ from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import ceil_log2
 
-from .blocks import Ram, delay
+from .blocks import delay
 from .drain import Drain
+from .dump import Dump
 from .elementwise import ElementWise
 from .families import PORTABLE, Family
 from .image import embedding_image
 from .layout import Layout
 from .loader import Loader
 from .mac import MacArray
-from .output import Dump, Output
+from .output import Output
 from .program import Op, Program, Source
 from .schedule import Latencies, make_schedule
 from .sequencer import Sequencer
@@ -21,15 +22,17 @@ from .weights import WeightMemory
 
 __all__ = ["Engine", "make_layout"]
 
-# Issue to the broadcast register: memory, then source select. The weights take as long.
-VECTOR_LATENCY = Ram.latency + 1
+
+def _to_array(program: Program) -> int:
+    """Cycles from issue to array: memory, then source select. The weights take as long."""
+    return program.pipeline.vector + program.pipeline.broadcast
 
 
 def make_layout(program: Program, *, family: Family = PORTABLE) -> Layout:
     """Time a program with the depths of the blocks that it will run on."""
-    latencies = Latencies(mac=VECTOR_LATENCY + MacArray.latency(program.cols),
-                          post=ElementWise.latency(program), output=Output.latency,
-                          dump=Ram.latency)
+    array = MacArray.latency(slots=program.slots, cols=program.cols, pipeline=program.pipeline)
+    latencies = Latencies(mac=_to_array(program) + array, post=ElementWise.latency(program),
+                          output=Output.latency, dump=program.pipeline.ram)
     return Layout(program=program, schedule=make_schedule(program, latencies), family=family)
 
 
@@ -46,9 +49,11 @@ class Engine(wiring.Component):
     -------
     Streams ``s_axis_*`` in and ``m_axis_*`` out follow AXI4-Stream; ``tlast`` ends a sequence.
 
+    m_axis_tkeep, only where an output word holds several results : Out(posts), a bit a result
     trace_step : Out(1), a step starts
-    trace_h_valid : Out(1), trace_h_index, trace_h_data : Out, each result as it is written
-    trace_c_valid : Out(1), trace_c_index, trace_c_data : Out, each cell state
+    trace_h_valid : Out(1), trace_h_index, trace_h_data : Out, each group of results as it is
+        written: one of each post, post 0 lowest
+    trace_c_valid : Out(1), trace_c_index, trace_c_data : Out, each group of cell states
     status_errors : Out(16), words that broke the input protocol
     status_saturations : Out(32), results and cell states that were clipped
     idle : Out(1), nothing runs and no step is waiting
@@ -56,17 +61,18 @@ class Engine(wiring.Component):
 
     def __init__(self, layout: Layout):
         self._layout = layout
-        network = layout.program.network
+        program = layout.program
+        keep = {"m_axis_tkeep": Out(program.posts)} if program.output_elements > 1 else {}
         super().__init__({
-            "s_axis_tdata": In(layout.program.input_width), "s_axis_tvalid": In(1),
+            "s_axis_tdata": In(program.input_width), "s_axis_tvalid": In(1),
             "s_axis_tready": Out(1), "s_axis_tlast": In(1),
             "m_axis_tdata": Out(layout.output_width), "m_axis_tvalid": Out(1),
-            "m_axis_tready": In(1), "m_axis_tlast": Out(1),
+            "m_axis_tready": In(1), "m_axis_tlast": Out(1), **keep,
             "trace_step": Out(1),
-            "trace_h_valid": Out(1), "trace_h_index": Out(layout.unit_bits),
-            "trace_h_data": Out(layout.act_width),
-            "trace_c_valid": Out(1), "trace_c_index": Out(layout.unit_bits),
-            "trace_c_data": Out(network.cell.width),
+            "trace_h_valid": Out(1), "trace_h_index": Out(layout.group_bits),
+            "trace_h_data": Out(program.posts * layout.act_width),
+            "trace_c_valid": Out(1), "trace_c_index": Out(layout.group_bits),
+            "trace_c_data": Out(program.posts * program.network.cell.width),
             "status_errors": Out(16), "status_saturations": Out(32), "idle": Out(1)})
 
     def elaborate(self, platform):
@@ -75,7 +81,9 @@ class Engine(wiring.Component):
         m.submodules.loader = loader = Loader(layout)
         m.submodules.sequencer = sequencer = Sequencer(layout)
         m.submodules.drain = drain = Drain(layout)
-        m.submodules.elementwise = post = ElementWise(layout)
+        posts = [ElementWise(layout, k) for k in range(layout.program.posts)]
+        for k, post in enumerate(posts):
+            m.submodules[f"post{k}"] = post
         m.submodules.dump = dump = Dump(layout)
         m.submodules.output = output = Output(layout)
 
@@ -91,78 +99,111 @@ class Engine(wiring.Component):
         if layout.program.network.returns_state:
             m.d.comb += sequencer.hold.eq(~dump.idle)
 
-        self._array(m, loader, sequencer, drain, post, dump, output)
-        self._results(m, loader, sequencer, post, dump, output)
+        self._vectors(m, loader, sequencer, posts, dump, output)
+        self._array(m, loader, sequencer, drain, posts)
+        self._results(m, loader, sequencer, posts, dump, output)
 
-        tag = post.result_tag
+        tag = posts[0].result_tag
         m.d.comb += [
             self.trace_step.eq(sequencer.step_start),
             self.trace_h_valid.eq(tag.valid & (tag.op != Op.RESET)),
-            self.trace_h_index.eq(tag.unit), self.trace_h_data.eq(post.result),
-            self.trace_c_valid.eq(post.cell_valid), self.trace_c_index.eq(post.cell_unit),
-            self.trace_c_data.eq(post.cell_data)]
+            self.trace_h_index.eq(tag.group),
+            self.trace_h_data.eq(Cat(post.result for post in posts)),
+            self.trace_c_valid.eq(posts[0].cell_valid),
+            self.trace_c_index.eq(posts[0].cell_group),
+            self.trace_c_data.eq(Cat(post.cell_data for post in posts))]
         # Registers in between: wide counters do not belong behind what they count.
-        error, clipped = Signal(), Signal.like(post.clipped)
-        m.d.sync += [error.eq(loader.error), clipped.eq(post.clipped),
+        error, clipped = Signal(), Signal(range(2 * len(posts) + 1))
+        m.d.sync += [error.eq(loader.error), clipped.eq(sum(post.clipped for post in posts)),
                      self.status_errors.eq(self.status_errors + error),
                      self.status_saturations.eq(self.status_saturations + clipped)]
         return m
 
-    def _array(self, m: Module, loader, sequencer, drain, post, dump, output):
-        """Vectors and weights into the array, its rows to the element-wise pipeline."""
+    def _vectors(self, m: Module, loader, sequencer, posts, dump, output):
+        """The memories of x and h, and what is broadcast of them."""
         layout, program = self._layout, self._layout.program
-        network, cols, lanes = program.network, program.cols, program.lanes
-        act_width, issue = layout.act_width, sequencer.issue
+        network, cols, pipeline = program.network, program.cols, program.pipeline
+        act_width, issue, tag = layout.act_width, sequencer.issue, posts[0].result_tag
 
+        # A word is whole columns and whole groups: the lowest address bits tell which.
+        column_bits, part_bits = (ceil_log2(program.word // n) for n in (cols, program.posts))
         stored = [phase.dest_base + phase.units for phase in program.phases if phase.to_vector]
-        words = -(-max(stored, default=1) // cols)
-        bank_bits = max(1, ceil_log2(words))
+        bank_bits = max(1, ceil_log2(-(-max(stored, default=1) // program.word)))
         m.submodules.vectors = vectors = layout.family.ram(
-            width=act_width, depth=2 << bank_bits, cols=cols)
+            width=act_width, depth=2 << bank_bits, cols=program.word, latency=pipeline.vector)
+
+        def word_address(value, low, bank):
+            return Cat(Cat(value, C(0, bank_bits + low))[low:low + bank_bits], bank)
+
         old = issue.source == Source.OLD
-        tag = post.result_tag
-        unit_bits = bank_bits + ceil_log2(cols)
+        group, write, bank = Signal(layout.group_bits), Signal(program.posts), Signal()
         m.d.comb += [
-            vectors.r_addr.eq(Cat(issue.address[:bank_bits], C(0, bank_bits))[:bank_bits]
-                              | (sequencer.bank ^ old) << bank_bits),
-            vectors.w_en.eq((tag.valid & tag.to_vector) | (loader.state_en & ~loader.state_cell)),
-            vectors.w_addr.eq(Cat(tag.dest, C(0, unit_bits))[:unit_bits] | tag.bank << unit_bits),
-            vectors.w_data.eq(post.result)]
-        with m.If(loader.state_en):
-            m.d.comb += [vectors.w_data.eq(loader.state_data), vectors.w_addr.eq(
-                Cat(loader.state_unit, C(0, unit_bits))[:unit_bits]
-                | sequencer.bank << unit_bits)]
+            group.eq(tag.dest), bank.eq(tag.bank),
+            write.eq((tag.valid & tag.to_vector).replicate(program.posts)),
+            vectors.r_addr.eq(word_address(issue.address, column_bits, sequencer.bank ^ old)),
+            vectors.w_addr.eq(word_address(group, part_bits, bank)),
+            vectors.w_en.eq(Cat(Mux(group[:part_bits] == part, write, 0)
+                                for part in range(1 << part_bits))),
+            vectors.w_data.eq(Cat(post.result for post in posts).replicate(1 << part_bits))]
+        states_in = loader.state_en.any() & ~loader.state_cell
+        with m.If(states_in):
+            m.d.comb += [group.eq(loader.state_group), bank.eq(sequencer.bank),
+                         write.eq(loader.state_en),
+                         vectors.w_data.eq(loader.state_data[:act_width].replicate(program.word))]
         with m.If(dump.reading):
-            m.d.comb += vectors.r_addr.eq(
-                Cat(dump.unit[ceil_log2(cols):], C(0, bank_bits))[:bank_bits]
-                | sequencer.bank << bank_bits)
+            m.d.comb += vectors.r_addr.eq(word_address(dump.group, part_bits, sequencer.bank))
 
         if network.embedding is None:
-            bits = len(loader.x_addr) - 1 - ceil_log2(cols)
+            bits = len(loader.x_addr) - 1
             m.submodules.inputs = inputs = layout.family.ram(
-                width=act_width, depth=2 << bits, cols=cols)
+                width=act_width, depth=2 << bits, cols=cols, latency=pipeline.vector)
             m.d.comb += [
                 inputs.w_en.eq(loader.x_en), inputs.w_addr.eq(loader.x_addr),
                 inputs.w_data.eq(loader.x_data),
-                inputs.r_addr.eq(Cat(issue.address, C(0, bits))[:bits]
-                                 | loader.run_bank << bits)]
+                inputs.r_addr.eq(Cat(Cat(issue.address, C(0, bits))[:bits], loader.run_bank))]
         else:
             image = embedding_image(program)
             m.submodules.inputs = inputs = layout.family.ram(
-                width=act_width * cols, depth=len(image), init=image, writable=False)
+                width=act_width * cols, depth=len(image), init=image, writable=False,
+                latency=pipeline.vector)
             m.d.comb += inputs.r_addr.eq(loader.token_base + issue.address)
 
-        masked = delay(m, issue.masked, Ram.latency, name="masked")
-        from_input = delay(m, issue.source == Source.INPUT, Ram.latency, name="from_input")
-        masking = C(0) if network.loads_state else masked
-        vector = Mux(from_input, inputs.r_data, Mux(masking, 0, vectors.r_data))
-        operand_width = network.operand_width
-        broadcast = Signal(cols * operand_width, reset_less=True)
-        shift = delay(m, issue.shift, Ram.latency, name="shift")
-        m.d.sync += broadcast.eq(Cat(
-            (vector.word_select(k, act_width).as_signed() << shift)[:operand_width]
-            for k in range(cols)))
+        def later(value, name):
+            return delay(m, value, pipeline.vector, name=name)
 
+        column = later(issue.address[:column_bits], "column")
+        state = (vectors.r_data.word_select(column, cols * act_width) if column_bits
+                 else vectors.r_data)
+        masking = C(0) if network.loads_state else later(issue.masked, "masked")
+        vector = Mux(later(issue.source == Source.INPUT, "from_input"), inputs.r_data,
+                     Mux(masking, 0, state))
+        shift = later(issue.shift, "shift")
+        self._operands = delay(m, Cat(
+            (vector.word_select(k, act_width).as_signed() << shift)[:network.operand_width]
+            for k in range(cols)), pipeline.broadcast, name="broadcast")
+
+        # A state word stands at the vector memory's output, or at a cell memory's.
+        if network.returns_state:
+            place = later(dump.group[:part_bits], "place")
+            found = (vectors.r_data.word_select(place, program.posts * act_width) if part_bits
+                     else vectors.r_data)
+            hidden = delay(m, found, pipeline.ram - pipeline.vector, name="hidden")
+
+            def arrived(value, name):
+                return delay(m, value, pipeline.ram, name=name, reset_less=False)
+
+            post, cells = arrived(dump.post, "post"), Array(p.dump_data for p in posts)
+            m.d.comb += [
+                output.state.eq(Mux(
+                    arrived(dump.cell, "from_cell"), cells[post],
+                    hidden.word_select(post, act_width)[:act_width].as_signed())),
+                output.state_en.eq(arrived(dump.reading, "reading")),
+                output.state_end.eq(arrived(dump.final, "final"))]
+
+    def _array(self, m: Module, loader, sequencer, drain, posts):
+        """Vectors and weights into the array, its rows to the posts."""
+        layout, program = self._layout, self._layout.program
+        network, pipeline, issue = program.network, program.pipeline, sequencer.issue
         m.submodules.weights = weights = WeightMemory(layout)
         m.d.comb += [
             weights.advance.eq(issue.valid), weights.restart.eq(sequencer.step_start),
@@ -170,44 +211,40 @@ class Engine(wiring.Component):
             loader.weights_loaded.eq(weights.loaded)]
 
         m.submodules.array = array = MacArray(
-            lanes=lanes, cols=cols, operand_width=operand_width, weight_width=network.weight_width,
-            acc_width=network.acc_width, split=layout.rows.split, family=layout.family)
-        wait = VECTOR_LATENCY
-        m.d.comb += [
-            array.w.eq(weights.data), array.a.eq(broadcast),
-            array.valid.eq(delay(m, issue.valid, wait, name="valid", reset_less=False)),
-            array.last.eq(delay(m, issue.last, wait, name="last", reset_less=False)),
-            array.border.eq(delay(m, issue.border, wait, name="border", reset_less=False)),
-            array.residue.eq(delay(m, issue.residue, wait, name="residue")),
-            drain.loaded.eq(array.loaded),
-            drain.pass_tag.eq(delay(m, issue.pass_tag, layout.schedule.latencies.mac - 1,
-                                    name="pass_tag")),
-            post.row.eq(array.row), post.first_part.eq(array.first_part),
-            post.row_addr.eq(drain.row_addr), post.tag.eq(drain.tag)]
+            lanes=program.lanes, cols=program.cols, posts=program.posts,
+            operand_width=network.operand_width, weight_width=network.weight_width,
+            acc_width=network.acc_width, split=layout.rows.split, family=layout.family,
+            pipeline=pipeline)
+        wait = _to_array(program)
+        # A row's tag leads the row; the drain itself takes a cycle.
+        ahead = layout.schedule.latencies.mac - ElementWise.lead(pipeline) - 1
+        m.d.comb += [array.w.eq(weights.data), array.a.eq(self._operands),
+                     drain.pass_tag.eq(delay(m, issue.pass_tag, ahead, name="pass_tag")),
+                     drain.loaded.eq(delay(m, issue.last, ahead, name="loaded",
+                                           reset_less=False))]
+        for name in ("valid", "last", "border", "residue"):
+            m.d.comb += getattr(array, name).eq(
+                delay(m, issue[name], wait, name=name, reset_less=False))
+        for k, post in enumerate(posts):
+            m.d.comb += [post.row.eq(array.rows.word_select(k, network.acc_width)),
+                         post.first_part.eq(array.first_parts.word_select(k, network.acc_width)),
+                         post.row_addr.eq(drain.row_addr), post.tag.eq(drain.tag)]
 
-        # A state word stands at the vector memory's output, or at the cell memory's.
-        if network.returns_state:
-            element = delay(m, dump.unit[:ceil_log2(cols)], Ram.latency, name="element")
-            hidden = (vectors.r_data if cols == 1
-                      else vectors.r_data.word_select(element, act_width))
-            from_cell = delay(m, dump.cell, Ram.latency, name="from_cell")
+    def _results(self, m: Module, loader, sequencer, posts, dump, output):
+        """Results to the output buffer, states to the posts' memories."""
+        tag = posts[0].result_tag
+        for k, post in enumerate(posts):
             m.d.comb += [
-                output.state.eq(Mux(from_cell, post.dump_data, hidden.as_signed())),
-                output.state_en.eq(delay(m, dump.reading, Ram.latency, name="reading",
-                                         reset_less=False)),
-                output.state_end.eq(delay(m, dump.final, Ram.latency, name="final"))]
-
-    def _results(self, m: Module, loader, sequencer, post, dump, output):
-        """Results to the output buffer, states to the element-wise memories."""
-        tag = post.result_tag
+                post.load_en.eq(loader.state_en[k]), post.load_cell.eq(loader.state_cell),
+                post.load_group.eq(loader.state_group), post.load_data.eq(loader.state_data),
+                post.dump_en.eq(dump.reading), post.dump_group.eq(dump.group)]
         m.d.comb += [
-            post.load_en.eq(loader.state_en), post.load_cell.eq(loader.state_cell),
-            post.load_unit.eq(loader.state_unit), post.load_data.eq(loader.state_data),
-            post.dump_en.eq(dump.reading), post.dump_unit.eq(dump.unit),
-            output.result.eq(post.result), output.result_en.eq(tag.valid & tag.to_output),
-            output.result_end.eq(tag.end), output.best_first.eq(tag.best_first),
-            output.best_last.eq(tag.best_last),
+            output.results.eq(Cat(post.result for post in posts)),
+            output.result_en.eq(tag.valid & tag.to_output),
+            output.result_end.eq(tag.end), output.result_boundary.eq(tag.boundary),
             output.step_start.eq(sequencer.step_start), output.step_last.eq(loader.step_last),
             output.ready.eq(self.m_axis_tready),
             self.m_axis_tdata.eq(output.data), self.m_axis_tvalid.eq(output.valid),
             self.m_axis_tlast.eq(output.last)]
+        if len(output.keep) > 1:
+            m.d.comb += self.m_axis_tkeep.eq(output.keep)

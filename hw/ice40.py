@@ -6,6 +6,7 @@ from amaranth.lib.wiring import In, Out
 from amaranth.utils import ceil_log2
 
 from .blocks import Ram
+from .pipeline import DEEP
 
 __all__ = ["PRIMITIVES", "SpramRam", "make_ram"]
 
@@ -29,7 +30,7 @@ class SpramRam(wiring.Component):
     r_addr : In, r_data : Out(width), w_en : In(1), w_addr : In, w_data : In(width)
     """
 
-    latency = Ram.latency
+    latency = DEEP.ram
 
     def __init__(self, *, width: int, depth: int):
         self._width, self._depth = width, depth
@@ -69,9 +70,9 @@ class SpramRam(wiring.Component):
         return m
 
 
-def make_ram(*, width: int, depth: int, init=(), **options):
+def make_ram(*, width: int, depth: int, init=(), latency: int = DEEP.ram, **options):
     """SPRAM for a large memory that starts empty, block RAM for all others; as ``blocks.Ram``."""
-    plain = not init and options.keys() <= {"writable"} and width * depth >= SPRAM_FROM
-    if plain:
+    plain = not init and options.keys() <= {"writable"} and latency == DEEP.ram
+    if plain and width * depth >= SPRAM_FROM:
         return SpramRam(width=width, depth=depth)
-    return Ram(width=width, depth=depth, init=init, **options)
+    return Ram(width=width, depth=depth, init=init, latency=latency, **options)

@@ -118,14 +118,16 @@ def row_format(program: Program) -> RowFormat:
                      split=any(phase.split for phase in program.phases))
 
 
-def row_image(program: Program) -> list:
-    """The row memory: bias lowest, then the second bias, then the row's shift."""
+def row_image(program: Program, post: int) -> list:
+    """The row memory of a post: bias lowest, then the second bias, then the row's shift."""
     fmt = row_format(program)
     mask = (1 << fmt.bias_width) - 1
     bias, split = _biases(program, fmt.lift)
     words = []
-    for b, s, shift in zip(bias.tolist(), split.tolist(),
-                           (_shifts(program) + fmt.lift - fmt.base_shift).tolist(), strict=True):
+    shifts = _shifts(program) + fmt.lift - fmt.base_shift
+    own = slice(post, None, program.posts)
+    for b, s, shift in zip(bias[own].tolist(), split[own].tolist(), shifts[own].tolist(),
+                           strict=True):
         word = b & mask
         if fmt.split:
             word |= (s & mask) << fmt.bias_width

@@ -40,9 +40,14 @@ class Layout:
         return self.program.network.act_width
 
     @property
-    def unit_bits(self) -> int:
-        """Index of a unit in the numbering of all units."""
-        return max(1, ceil_log2(self.program.n_units))
+    def n_groups(self) -> int:
+        """Groups of units, one for each post: depth of the posts' state memories."""
+        return self.program.n_units // self.program.posts
+
+    @property
+    def group_bits(self) -> int:
+        """Index of a group in the numbering of all units."""
+        return max(1, ceil_log2(self.n_groups))
 
     @property
     def shift_bits(self) -> int:
@@ -58,11 +63,12 @@ class Layout:
         return row_format(self.program)
 
     @property
-    def n_rows(self) -> int:
-        return sum(phase.rows for phase in self.program.phases)
+    def n_turns(self) -> int:
+        """Rows that each post knows."""
+        return sum(phase.turns for phase in self.program.phases)
 
     @property
-    def input_words(self) -> int:
+    def input_columns(self) -> int:
         """Words of one input bank in the input memory."""
         return -(-self.program.network.layers[0].inputs // self.program.cols)
 
@@ -70,14 +76,14 @@ class Layout:
     def address_bits(self) -> int:
         """Word address of a column: of the vector memory's bank, the input bank, the embedding."""
         network, cols = self.program.network, self.program.cols
-        depth = max(self.program.n_units // cols, self.input_words)
+        depth = max(-(-self.program.n_units // cols), self.input_columns)
         if network.embedding is not None:
-            depth = max(depth, len(network.embedding) * self.input_words)
+            depth = max(depth, len(network.embedding) * self.input_columns)
         return max(1, ceil_log2(depth))
 
     @property
-    def output_width(self) -> int:
-        """Bits of an output word: a result, the index of the largest, or a last state."""
+    def output_element(self) -> int:
+        """Bits of an element of an output word: a result, the largest one's index, a last state."""
         network = self.program.network
         width = self.act_width
         if self.program.argmax:
@@ -87,10 +93,15 @@ class Layout:
         return width
 
     @property
+    def output_width(self) -> int:
+        """Bits of an output word."""
+        return self.output_element * self.program.output_elements
+
+    @property
     def fifo_depth(self) -> int:
-        """Output words that may be on their way: a step starts only if its own have room."""
+        """Groups of results on their way: a step starts only if its own have room."""
         schedule = self.schedule
-        most = max(self.program.output_words(False), self.program.output_words(True))
+        most = max(self.program.output_entries(False), self.program.output_entries(True))
         # Even where every step is a sequence of its own.
         shortest = min(schedule.interval, schedule.interval_last)
         return max(4, most * (2 + (schedule.flush + 10) // shortest))
@@ -103,7 +114,7 @@ class Layout:
             "shift": self.shift_bits,
             "masked": 1,             # the sequence's first step: the state reads as zero
             "border": 1,             # last column before a split row's second part
-            "residue": range(3),     # which lanes hold candidate rows: pass * lanes mod 3
+            "residue": range(3),     # which slots hold candidate rows: pass * slots mod 3
             "last": 1,               # last column of the pass
             "pass_tag": self.pass_tag})
 
@@ -115,15 +126,15 @@ class Layout:
 
     @property
     def row_tag(self) -> data.StructLayout:
-        """A row on its way through the element-wise pipeline."""
+        """A row of every post on its way through the element-wise pipelines."""
         return data.StructLayout({
             "valid": 1,
             "op": Op, "function": 2, "gate": 2,
-            "anchor": 1,             # the neuron's last row: its result comes of it
-            "unit": self.unit_bits,  # index of the neuron's state and trace
-            "dest": self.unit_bits,  # index at which the result is written
+            "anchor": 1,             # the neurons' last row: their results come of it
+            "group": self.group_bits,  # index of the neurons' states and trace
+            "dest": self.group_bits,   # index at which the results are written
             "bank": 1, "masked": 1,
             "swapped": 1,            # a split row's first part is the recurrent one
             "to_vector": 1, "to_output": 1,
-            "end": 1,                # last result of the sequence that goes out
-            "best_first": 1, "best_last": 1})
+            "end": 1,                # last results of the sequence that go out
+            "boundary": 1})          # last results of the phase

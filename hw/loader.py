@@ -3,6 +3,7 @@
 from amaranth import *
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
+from amaranth.utils import ceil_log2
 
 from .layout import Layout
 
@@ -13,7 +14,7 @@ class Loader(wiring.Component):
     """Takes the input stream apart: weights (if they are loaded), then, sequence by sequence,
     initial states (if the network loads them) and steps.
 
-    One word a cycle. A bank is full when its last word is in, or at ``last``; a step that ``last``
+    One word a cycle: an element, a column of elements, a token or a state. A bank is full when its last word is in, or at ``last``; a step that ``last``
     cuts short runs with what stands in the bank and counts as an error, so that the sequence after
     it is exact. A ``last`` among the state words is an error too: states start over.
 
@@ -34,31 +35,34 @@ class Loader(wiring.Component):
     loading : Out(1), states are expected or on their way
     token_base : Out, word address of the running step's token in the embedding
     run_bank : Out(1), the bank of the running step
-    x_en, x_addr, x_data : Out, write port of the input memory; the bank is the top address bit
-    state_en, state_cell : Out(1), state_unit, state_data : Out, a state word
+    x_en : Out(cols), x_addr, x_data : Out, write port of the input memory; the bank is the top
+        address bit
+    state_en : Out(posts), state_cell : Out(1), state_group, state_data : Out, a state word, and
+        the post whose neuron it is
     error : Out(1), high for each word that breaks the protocol
     """
 
     def __init__(self, layout: Layout):
         self._layout = layout
-        network, cols = layout.program.network, layout.program.cols
-        elements = max(2, layout.input_words * cols)
+        program = layout.program
+        network, cols = program.network, program.cols
         super().__init__({
-            "data": In(layout.program.input_width), "valid": In(1), "ready": Out(1), "last": In(1),
+            "data": In(program.input_width), "valid": In(1), "ready": Out(1), "last": In(1),
             "weight_en": Out(1), "weights_loaded": In(1),
             "idle": In(1), "release": In(1), "start": In(1),
             "waiting": Out(1), "step_ready": Out(1), "step_first": Out(1), "step_last": Out(1),
             "loading": Out(1),
             "token_base": Out(layout.address_bits), "run_bank": Out(1),
-            "x_en": Out(1), "x_addr": Out(range(2 * elements)), "x_data": Out(layout.act_width),
-            "state_en": Out(1), "state_cell": Out(1), "state_unit": Out(layout.unit_bits),
+            "x_en": Out(cols), "x_addr": Out(1 + ceil_log2(layout.input_columns)),
+            "x_data": Out(cols * layout.act_width),
+            "state_en": Out(program.posts), "state_cell": Out(1),
+            "state_group": Out(layout.group_bits),
             "state_data": Out(signed(max(layout.act_width, network.cell.width))),
             "error": Out(1)})
 
     def elaborate(self, platform):
         m = Module()
-        network = self._layout.program.network
-        words = network.inputs
+        network, words = self._layout.program.network, self._layout.program.input_words
         word, word_last = Signal(range(max(2, words))), Signal(init=int(words == 1))
         write, run, following = Signal(), Signal(), Signal()
         full = Array(Signal(name=f"full{k}") for k in range(2))
@@ -96,14 +100,31 @@ class Loader(wiring.Component):
                                        (complete & waiting[0]) | waiting[1]))]
 
         if network.embedding is None:
-            bits = len(self.x_addr) - 1
-            m.d.comb += [self.x_en.eq(accept & ~loading), self.x_data.eq(self.data),
-                         self.x_addr[:bits].eq(word), self.x_addr[bits].eq(write)]
+            self._elements(m, accept & ~loading, complete, write)
         else:
             self._token(m, accept & ~loading, write, run)
         if network.loads_state:
             self._states(m, accept & loading, complete & self.last, loading)
         return m
+
+    def _elements(self, m: Module, accept, complete, write):
+        """Elements into the bank: a column at once, or one by one."""
+        program = self._layout.program
+        cols, width = program.cols, program.element_width
+        elements = [self.data.word_select(k, width)[:self._layout.act_width]
+                    for k in range(program.input_elements)]
+        if program.input_elements == 1:
+            elements *= cols
+        column = Signal(max(1, len(self.x_addr) - 1))
+        m.d.comb += [self.x_data.eq(Cat(*elements)),
+                     self.x_addr.eq(Cat(column[:len(self.x_addr) - 1], write))]
+        turn = Signal(cols, init=1)  # the element's place in its column
+        whole = program.input_elements == cols
+        m.d.comb += self.x_en.eq(Mux(accept, C(-1, cols) if whole else turn, 0))
+        with m.If(accept):
+            m.d.sync += [turn.eq(turn.rotate_left(1)), column.eq(column + (whole | turn[-1]))]
+        with m.If(complete):
+            m.d.sync += [turn.eq(1), column.eq(0)]
 
     def _token(self, m: Module, accept, write, run):
         """token * words a token; an id outside the table counts as an error and reads row 0."""
@@ -113,8 +134,8 @@ class Loader(wiring.Component):
         outside = Signal()
         m.d.comb += outside.eq(self.data >= tokens)
         # Shifts and adds: a multiplier block would be wasted on a constant.
-        product = sum((self.data << k for k in range(layout.input_words.bit_length())
-                       if layout.input_words >> k & 1), start=C(0))
+        product = sum((self.data << k for k in range(layout.input_columns.bit_length())
+                       if layout.input_columns >> k & 1), start=C(0))
         with m.If(accept):
             m.d.sync += base[write].eq(Mux(outside, 0, product))
             with m.If(outside):
@@ -123,24 +144,26 @@ class Loader(wiring.Component):
 
     def _states(self, m: Module, accept, sequence_end, loading):
         """Initial states: h of every recurrent layer, then c of every LSTM, unit by unit."""
-        states = self._layout.program.states
+        program, states = self._layout.program, self._layout.program.states
         idx = Signal(range(max(2, len(states))))
         unit = Signal(range(max(2, max(units for *_, units in states))))
-        base, left, cell = Signal(self._layout.unit_bits), Signal.like(unit), Signal()
+        group, turn = Signal(self._layout.group_bits), Signal(program.posts, init=1)
+        base, left, cell = Signal.like(group), Signal.like(unit), Signal()
         with m.Switch(idx):
             for k, (signal, _, unit_base, units) in enumerate(states):
                 with m.Case(k):
-                    m.d.comb += [base.eq(unit_base), left.eq(units - 1),
+                    m.d.comb += [base.eq(unit_base // program.posts), left.eq(units - 1),
                                  cell.eq(int(signal == "c"))]
-        m.d.comb += [self.state_en.eq(accept), self.state_cell.eq(cell),
-                     self.state_unit.eq(base + unit), self.state_data.eq(self.data.as_signed())]
+        m.d.comb += [self.state_en.eq(Mux(accept, turn, 0)), self.state_cell.eq(cell),
+                     self.state_group.eq(base + group), self.state_data.eq(self.data.as_signed())]
         with m.If(accept):
-            m.d.sync += unit.eq(unit + 1)
-            with m.If(unit == left):
-                m.d.sync += [unit.eq(0), idx.eq(idx + 1)]
-                with m.If(idx == len(states) - 1):
-                    m.d.sync += [idx.eq(0), loading.eq(0)]
+            m.d.sync += [unit.eq(unit + 1), turn.eq(turn.rotate_left(1)),
+                         group.eq(group + turn[-1])]
+            with m.If((unit == left) | self.last):
+                m.d.sync += [unit.eq(0), group.eq(0), turn.eq(1), idx.eq(idx + 1)]
+            with m.If((unit == left) & (idx == len(states) - 1)):
+                m.d.sync += [idx.eq(0), loading.eq(0)]
             with m.If(self.last):
-                m.d.sync += [unit.eq(0), idx.eq(0), loading.eq(1)]
+                m.d.sync += [idx.eq(0), loading.eq(1)]
         with m.If(sequence_end):
             m.d.sync += loading.eq(1)

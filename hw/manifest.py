@@ -88,7 +88,8 @@ def make_manifest(core, ports: list) -> dict:
         "verilog_sha256": core.verilog_sha256,
         "cell": "+".join(dict.fromkeys(str(layer.cell) for layer in network.layers)),
         "layers": _layers(core), "formats": _formats(core),
-        "lanes": program.lanes, "cols": program.cols, "ports": ports,
+        "lanes": program.lanes, "cols": program.cols, "posts": program.posts,
+        "pipeline": program.pipeline.name, "ports": ports,
         "family": layout.family.name, "primitives": list(layout.family.primitives),
         "cycles_per_step": schedule.interval,
         "cycles": {"steady_step": schedule.interval, "exposed_per_step": schedule.exposed,
@@ -99,7 +100,9 @@ def make_manifest(core, ports: list) -> dict:
         "mac_utilisation": program.macs_per_step / (program.lanes * program.cols
                                                     * schedule.interval),
         "stream": {
-            "words_per_step": network.inputs, "weight_words": program.load_words,
+            "words_per_step": program.input_words,
+            "input_elements": program.input_elements,
+            "output_elements": program.output_elements, "weight_words": program.load_words,
             "state_words": program.state_words if network.loads_state else 0,
             "states": states if network.loads_state or network.returns_state else [],
             "output": "argmax" if program.argmax else "logits",
@@ -110,7 +113,7 @@ def make_manifest(core, ports: list) -> dict:
         "memory": {
             "weights": {"words": program.weight_words, "width": program.lanes * program.cols
                         * network.weight_width},
-            "rows": {"words": layout.n_rows, "width": layout.rows.width},
+            "rows": {"words": layout.n_turns, "width": layout.rows.width},
             "embedding_words": 0 if network.embedding is None else int(network.embedding.size),
             "units": program.n_units, "unit_base": list(program.unit_base),
             "table_lines": 1 << program.table.log2_segments},

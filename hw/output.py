@@ -1,181 +1,129 @@
-"""The output side: results or their argmax, last states, and the buffer that holds them."""
+"""The output side: the buffer of results and last states, and what leaves of a word of it."""
 
 from amaranth import *
-from amaranth.lib import wiring
+from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import ceil_log2
 
-from .blocks import Ram
 from .layout import Layout
+from .pipeline import DEEP
+from .queue import Buffer
 
-__all__ = ["Buffer", "Dump", "Output"]
-
-
-class Buffer(wiring.Component):
-    """First in, first out, in one memory whose own registers are the last places of the queue.
-
-    A word stands at the output ``1 + Ram.latency`` cycles after its write if it finds the buffer
-    empty. Who writes knows that there is room.
-
-    Parameters
-    ----------
-    layout : Layout
-    width, depth : int
-
-    Members
-    -------
-    w_en : In(1), w_data : In(width)
-    valid : Out(1), r_data : Out(width), ready : In(1)
-    """
-
-    def __init__(self, layout: Layout, *, width: int, depth: int):
-        self._family, self._width, self._depth = layout.family, width, depth
-        super().__init__({"w_en": In(1), "w_data": In(width), "valid": Out(1),
-                          "r_data": Out(width), "ready": In(1)})
-
-    def elaborate(self, platform):
-        m = Module()
-        depth = 1 << ceil_log2(self._depth)
-        m.submodules.memory = memory = self._family.ram(width=self._width, depth=depth, gated=True)
-        write, read = Signal(range(depth)), Signal(range(depth))
-        level, some = Signal(range(depth + 1)), Signal()  # words in the memory alone
-        fetched, valid = Signal(), Signal()  # the steps of a read hold a word
-        fetch, move = Signal(), Signal()
-        m.d.comb += [
-            move.eq(~valid | self.ready), fetch.eq(~fetched | move),
-            memory.r_addr.eq(read), memory.r_en.eq(fetch), memory.o_en.eq(move),
-            memory.w_addr.eq(write), memory.w_en.eq(self.w_en), memory.w_data.eq(self.w_data),
-            self.r_data.eq(memory.r_data), self.valid.eq(valid)]
-        with m.If(move):
-            m.d.sync += valid.eq(fetched)
-        with m.If(fetch):
-            m.d.sync += [fetched.eq(some), read.eq(read + some)]
-        with m.If(self.w_en):
-            m.d.sync += write.eq(write + 1)
-        with m.If(self.w_en & ~(fetch & some)):
-            m.d.sync += [level.eq(level + 1), some.eq(1)]
-        with m.Elif(~self.w_en & fetch & some):
-            m.d.sync += [level.eq(level - 1), some.eq(level != 1)]
-        return m
-
-
-class Dump(wiring.Component):
-    """Reads the last states out, one word a cycle, once nothing is in flight.
-
-    Parameters
-    ----------
-    layout : Layout
-
-    Members
-    -------
-    start : In(1), the cycle of a sequence's last issue
-    idle : Out(1), low from the cycle after ``start`` until all is flushed and read
-    reading : Out(1), an address is out; cell : Out(1), it is a cell state's; unit : Out
-    final : Out(1), the last one
-    """
-
-    def __init__(self, layout: Layout):
-        self._layout = layout
-        super().__init__({
-            "start": In(1), "idle": Out(1), "reading": Out(1), "cell": Out(1),
-            "unit": Out(layout.unit_bits), "final": Out(1)})
-
-    def elaborate(self, platform):
-        m = Module()
-        program, flush = self._layout.program, self._layout.schedule.flush
-        count = Signal(range(flush + 1))
-        reading, idle, flushed = Signal(), Signal(init=1), Signal()
-        m.d.comb += [self.idle.eq(idle), flushed.eq(count == 1)]
-        with m.If(count != 0):
-            m.d.sync += count.eq(count - 1)
-        with m.If(self.final if program.network.returns_state else flushed):
-            m.d.sync += idle.eq(1)
-        with m.If(self.start):
-            m.d.sync += [count.eq(flush), idle.eq(0)]
-        if not program.network.returns_state:
-            return m
-        states = program.states
-        idx = Signal(range(max(2, len(states))))
-        left = Signal(range(max(2, max(units for *_, units in states))))
-        unit, cell = Signal(self._layout.unit_bits), Signal()
-        following = Signal.like(idx)
-        m.d.comb += [self.reading.eq(reading), self.cell.eq(cell), self.unit.eq(unit),
-                     self.final.eq(reading & (left == 0) & (idx == len(states) - 1)),
-                     following.eq(Mux(reading, idx + 1, 0))]
-        with m.If(reading):
-            m.d.sync += [unit.eq(unit + 1), left.eq(left - 1)]
-        with m.If(flushed | (reading & (left == 0))):
-            m.d.sync += [reading.eq(~self.final), idx.eq(following)]
-            with m.Switch(following):
-                for k, (signal, _, base, units) in enumerate(states):
-                    with m.Case(k):
-                        m.d.sync += [unit.eq(base), left.eq(units - 1),
-                                     cell.eq(int(signal == "c"))]
-        return m
+__all__ = ["Output"]
 
 
 class Output(wiring.Component):
     """Output buffer with credits: a step starts only if all its words have room.
 
+    An entry is a group of results, one of each post, or one state. Behind the buffer results go out
+    group by group, or one by one, or as the index of each step's largest, which takes a cycle more.
+
     Parameters
     ----------
     layout : Layout
 
     Members
     -------
-    result : In(signed(act_width)), result_en, result_end, best_first, best_last : In(1)
-    state : In(signed(output_width)), state_en, state_end : In(1)
+    results : In(posts * act_width), result_en, result_end, result_boundary, result_short : In(1);
+        boundary with the last group of a step, short if that has less than ``posts`` units
+    state : In(signed(output_element)), state_en, state_end : In(1)
     step_start, step_last : In(1), takes the step's credits
     room : Out(1), in the next cycle the credits of a step, were it the largest, are there
     data : Out(output_width), valid : Out(1), ready : In(1), last : Out(1), the output stream
+    keep : Out(output_elements), elements of the word that are results or states
     """
 
-    latency = 1 + Ram.latency  # write into the buffer to the word at the port
+    latency = 1 + DEEP.ram  # write into the buffer to the word at the port
 
     def __init__(self, layout: Layout):
         self._layout = layout
+        program = layout.program
         super().__init__({
-            "result": In(signed(layout.act_width)), "result_en": In(1), "result_end": In(1),
-            "best_first": In(1), "best_last": In(1),
-            "state": In(signed(layout.output_width)), "state_en": In(1), "state_end": In(1),
+            "results": In(program.posts * layout.act_width), "result_en": In(1),
+            "result_end": In(1), "result_boundary": In(1),
+            "state": In(signed(layout.output_element)), "state_en": In(1), "state_end": In(1),
             "step_start": In(1), "step_last": In(1), "room": Out(1),
-            "data": Out(layout.output_width), "valid": Out(1), "ready": In(1), "last": Out(1)})
+            "data": Out(layout.output_width), "valid": Out(1), "ready": In(1), "last": Out(1),
+            "keep": Out(program.output_elements)})
 
     def elaborate(self, platform):
         m = Module()
         layout, program = self._layout, self._layout.program
-        depth, width = layout.fifo_depth, layout.output_width
-        m.submodules.fifo = fifo = Buffer(layout, width=width + 1, depth=depth)
-        word, enable, end = Signal(signed(width)), Signal(), Signal()
-        if program.argmax:
-            best = Signal(signed(layout.act_width), reset_less=True)
-            idx, best_idx = Signal(width), Signal(width)
-            better = Signal()
-            m.d.comb += better.eq(self.best_first | (self.result > best))
-            with m.If(self.result_en):
-                m.d.sync += idx.eq(Mux(self.best_last, 0, idx + 1))
-                with m.If(better):
-                    m.d.sync += [best.eq(self.result), best_idx.eq(idx)]
-            m.d.comb += [word.eq(Mux(better, idx, best_idx)), end.eq(self.result_end),
-                         enable.eq(self.result_en & self.best_last)]
-        else:
-            m.d.comb += [word.eq(self.result), enable.eq(self.result_en), end.eq(self.result_end)]
-        with m.If(self.state_en):
-            m.d.comb += [word.eq(self.state), enable.eq(1), end.eq(self.state_end)]
+        element = max(layout.act_width, len(self.state) * program.network.returns_state)
+        # What nobody asks takes no place.
+        grouped = program.argmax or program.posts > 1
+        entry = data.StructLayout({
+            "results": data.ArrayLayout(signed(element), program.posts), "end": 1,
+            "boundary": int(grouped), "state": int(grouped and program.network.returns_state)})
+        m.submodules.buffer = buffer = Buffer(layout, width=entry.size, depth=layout.fifo_depth)
+        written, read = Signal(entry), data.View(entry, buffer.r_data)
+        is_state = Signal()
+        m.d.comb += is_state.eq(read.state)
+        m.d.comb += [written.end.eq(self.result_end), written.boundary.eq(self.result_boundary),
+                     buffer.w_en.eq(self.result_en), buffer.w_data.eq(written)]
         m.d.comb += [
-            fifo.w_data.eq(Cat(word, end)), fifo.w_en.eq(enable), fifo.ready.eq(self.ready),
-            self.valid.eq(fifo.valid), self.data.eq(fifo.r_data[:width]),
-            self.last.eq(fifo.r_data[width])]
+            written.results[k].eq(self.results.word_select(k, layout.act_width).as_signed())
+            for k in range(program.posts)]
+        with m.If(self.state_en):
+            m.d.comb += [written.results[0].eq(self.state), written.end.eq(self.state_end),
+                         written.boundary.eq(0), written.state.eq(1), buffer.w_en.eq(1)]
 
-        step, last = program.output_words(False), program.output_words(True)
+        units = program.phases[-1].units
+        short = units % program.posts or program.posts  # results in a step's last group
+        if program.serial:
+            self._serial(m, buffer, read, is_state, short)
+        else:
+            full = C(-1, program.posts)
+            m.d.comb += [
+                self.valid.eq(buffer.valid), self.last.eq(read.end), buffer.ready.eq(self.ready),
+                self.keep.eq(Mux(is_state, 1, Mux(read.boundary, (1 << short) - 1, full)))]
+            m.d.comb += [self.data.word_select(k, layout.output_element).eq(read.results[k])
+                         for k in range(program.posts)]
+        self._credits(m, buffer.valid & buffer.ready)
+        return m
+
+    def _serial(self, m: Module, buffer, read, is_state, short: int):
+        """Results one by one, or the index of the largest."""
+        program = self._layout.program
+        place = Signal(range(max(2, program.posts)))
+        final, move, value = Signal(), Signal(), Signal(signed(len(read.results[0])))
+        m.d.comb += [
+            final.eq(is_state | (place == Mux(read.boundary, short - 1, program.posts - 1))),
+            value.eq(read.results[place] if program.posts > 1 else read.results[0]),
+            buffer.ready.eq(move & final), self.keep.eq(1)]
+        with m.If(buffer.valid & move):
+            m.d.sync += place.eq(Mux(final, 0, place + 1))
+        end = read.end & final
+        if not program.argmax:
+            m.d.comb += [self.valid.eq(buffer.valid), self.data.eq(value), self.last.eq(end),
+                         move.eq(self.ready)]
+            return
+        best, best_index = Signal.like(value, reset_less=True), Signal(len(self.data))
+        index, better, begun = Signal.like(best_index), Signal(), Signal()
+        largest = Signal.like(best_index)
+        m.d.comb += [better.eq(~begun | (value > best)), move.eq(~self.valid | self.ready),
+                     largest.eq(Mux(better, index, best_index))]
+        ends = read.boundary & final
+        with m.If(move):
+            m.d.sync += self.valid.eq(buffer.valid & (ends | is_state))
+        with m.If(move & buffer.valid):
+            m.d.sync += [self.data.eq(Mux(is_state, value, largest)), self.last.eq(end)]
+            with m.If(~is_state):
+                m.d.sync += [index.eq(Mux(ends, 0, index + 1)), begun.eq(~ends)]
+                with m.If(better):
+                    m.d.sync += [best.eq(value), best_index.eq(index)]
+
+    def _credits(self, m: Module, leaves):
+        """Entries that are still free if every step that has started fills its own."""
+        program, depth = self._layout.program, self._layout.fifo_depth
+        step, last = program.output_entries(False), program.output_entries(True)
         most = max(step, last)
         credit = Signal(range(depth + 1), init=depth)
-        with m.Switch(Cat(self.valid & self.ready, self.step_start, self.step_last)):
+        with m.Switch(Cat(leaves, self.step_start, self.step_last)):
             for k, change in enumerate((0, 1, -step, 1 - step, 0, 1, -last, 1 - last)):
                 if change:
                     with m.Case(k):
                         m.d.sync += credit.eq(credit + change)
-        # A word that leaves is counted one cycle late; a step that starts takes its own at once.
+        # An entry that leaves is counted one cycle late; a step that starts takes its own at once.
         after = Mux(self.step_last, credit >= most + last, credit >= most + step)
         m.d.comb += self.room.eq(Mux(self.step_start, after, credit >= most))
-        return m

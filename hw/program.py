@@ -1,8 +1,10 @@
 """From an integer network to the engine's program: phases, address map, memory images.
 
-A phase is one matrix-vector product and the element-wise step behind it. Its rows stand neuron by
-neuron, all gates of a neuron together, and fill the lanes without gaps: pass p of P lanes holds
-rows p*P to p*P + P - 1, so a phase takes ceil(rows / P) passes whatever the number of units.
+A phase is one matrix-vector product and the element-wise step behind it. Its rows stand in groups
+of as many neurons as there are element-wise pipelines (posts): gate 0 of each of the group's
+neurons, gate 1 of each, and so on. They fill the lanes without gaps: pass p of P lanes holds rows
+p*P to p*P + P - 1, so a phase takes ceil(rows / P) passes whatever the number of units. A last
+group that is short is filled up with rows of zeros.
 """
 
 from dataclasses import dataclass
@@ -13,6 +15,8 @@ from amaranth.utils import bits_for
 
 from golden.network import Activation, Cell, IntLayer, IntNetwork
 from golden.tables import TanhTable, make_table
+
+from .pipeline import DEEP, Pipeline
 
 __all__ = ["Op", "Phase", "Program", "Segment", "Source", "make_program"]
 
@@ -73,6 +77,8 @@ class Phase:
     function : Activation
         Of RESULT.
     rows_per_unit : int
+    units : int
+    posts : int
     segments : tuple of Segment
         Oldest vector first.
     bias, split_bias : int64 (rows,)
@@ -90,6 +96,8 @@ class Phase:
     op: Op
     function: Activation
     rows_per_unit: int
+    units: int
+    posts: int
     segments: tuple
     bias: np.ndarray
     split_bias: np.ndarray
@@ -103,16 +111,29 @@ class Phase:
 
     @property
     def rows(self) -> int:
+        """Rows of the product, those of a short last group included."""
         return len(self.bias)
 
     @property
-    def units(self) -> int:
-        return self.rows // self.rows_per_unit
+    def turns(self) -> int:
+        """Rows that each post takes."""
+        return self.rows // self.posts
+
+    @property
+    def groups(self) -> int:
+        """Neurons that each post takes."""
+        return self.turns // self.rows_per_unit
 
     @property
     def split(self) -> bool:
         """True where the candidate rows are captured at the segments' border as well."""
         return self.op is Op.GRU
+
+    @property
+    def macs(self) -> int:
+        """Useful products; padding is not counted."""
+        return self.units * self.rows_per_unit * sum(segment.weights.shape[1]
+                                                     for segment in self.segments)
 
     def passes(self, lanes: int) -> int:
         return -(-self.rows // lanes)
@@ -129,11 +150,14 @@ class Program:
     Parameters
     ----------
     network : IntNetwork
-    lanes, cols : int
+    lanes, cols, posts : int
+    pipeline : Pipeline
+    wide : bool
+        True: an input word holds ``cols`` elements, an output word ``posts`` results.
     phases : tuple of Phase
         Last-step phases at the end.
     unit_base : tuple of int
-        Base of each layer in the numbering of all units (a multiple of cols).
+        Base of each layer in the numbering of all units (a multiple of ``word``).
     n_units : int
         Units, alignment and the vectors between phases included: depth of the state memories.
     table : TanhTable
@@ -146,6 +170,9 @@ class Program:
     network: IntNetwork
     lanes: int
     cols: int
+    posts: int
+    pipeline: Pipeline
+    wide: bool
     phases: tuple
     unit_base: tuple
     n_units: int
@@ -158,15 +185,24 @@ class Program:
         return any(phase.op in ops for phase in self.phases)
 
     @property
+    def slots(self) -> int:
+        """Rows of a pass that each post takes."""
+        return self.lanes // self.posts
+
+    @property
+    def word(self) -> int:
+        """Elements of a word of the vector memory: written a group at once, read as a column."""
+        return max(self.cols, self.posts)
+
+    @property
     def macs_per_step(self) -> int:
         """Useful products of a step that is not the last; padding is not counted."""
-        return sum(segment.weights.size for phase in self.phases if not phase.last_only
-                   for segment in phase.segments)
+        return sum(phase.macs for phase in self.phases if not phase.last_only)
 
     @property
     def macs_last_step(self) -> int:
         """Useful products of the last step of a sequence."""
-        return sum(segment.weights.size for phase in self.phases for segment in phase.segments)
+        return sum(phase.macs for phase in self.phases)
 
     @property
     def weight_words(self) -> int:
@@ -174,8 +210,18 @@ class Program:
         return sum(phase.passes(self.lanes) * phase.length(self.cols) for phase in self.phases)
 
     @property
-    def input_width(self) -> int:
-        """Bits of an input word: an element, a token id or an initial state."""
+    def input_elements(self) -> int:
+        """Elements of an input word; tokens come one by one."""
+        return self.cols if self.wide and self.network.embedding is None else 1
+
+    @property
+    def input_words(self) -> int:
+        """Input words of a step."""
+        return -(-self.network.inputs // self.input_elements)
+
+    @property
+    def element_width(self) -> int:
+        """Bits of an element in an input word, of a token id or of an initial state."""
         network = self.network
         width = network.act_width
         if network.embedding is not None:
@@ -183,6 +229,11 @@ class Program:
         if network.loads_state:
             width = max(width, network.act_width, network.cell.width)
         return width
+
+    @property
+    def input_width(self) -> int:
+        """Bits of an input word."""
+        return self.element_width * self.input_elements
 
     @property
     def pieces(self) -> int:
@@ -207,43 +258,68 @@ class Program:
         """Words of all states together."""
         return sum(units for _, _, _, units in self.states)
 
+    def outputs(self, last: bool) -> tuple:
+        """Phases whose results a step sends out."""
+        return tuple(phase for phase in self.phases
+                     if phase.to_output and (last or not (phase.last_only
+                                                          or phase.output_last_only)))
+
+    @property
+    def serial(self) -> bool:
+        """True if results leave one by one, whatever the number of posts."""
+        return self.argmax or not self.wide
+
+    @property
+    def output_elements(self) -> int:
+        """Results in an output word."""
+        return 1 if self.serial else self.posts
+
     def output_words(self, last: bool) -> int:
         """Words that a step sends out, the dump of the last states included."""
-        words = sum(1 if self.argmax else phase.units for phase in self.phases
-                    if phase.to_output and (last or not (phase.last_only
-                                                         or phase.output_last_only)))
+        words = sum(1 if self.argmax else -(-phase.units // self.output_elements)
+                    for phase in self.outputs(last))
         return words + (self.state_words if last and self.network.returns_state else 0)
 
+    def output_entries(self, last: bool) -> int:
+        """The same in words of the output buffer: a group of results, or a state."""
+        groups = sum(phase.groups for phase in self.outputs(last))
+        return groups + (self.state_words if last and self.network.returns_state else 0)
 
-def _interleave(values, units: int) -> np.ndarray:
-    """Gate-major rows (G*H, ...) to neuron-major: row j*G + k is gate k of neuron j."""
-    gates = len(values) // units
-    grouped = values.reshape(gates, units, *values.shape[1:])
-    return np.swapaxes(grouped, 0, 1).reshape(values.shape)
+
+def _interleave(values, units: int, posts: int) -> np.ndarray:
+    """Gate-major rows (G*H, ...) to rows in groups of ``posts`` neurons, filled up with zeros.
+
+    Row (j*G + k)*posts + p is gate k of neuron j*posts + p.
+    """
+    gates, groups = len(values) // units, -(-units // posts)
+    full = np.zeros((gates, groups * posts, *values.shape[1:]), dtype=values.dtype)
+    full[:, :units] = values.reshape(gates, units, *values.shape[1:])
+    grouped = full.reshape(gates, groups, posts, *values.shape[1:])
+    return np.swapaxes(grouped, 0, 1).reshape(-1, *values.shape[1:])
 
 
 class _Builder:
     """Collects phases while bases are handed out."""
 
-    def __init__(self, network: IntNetwork, cols: int):
-        self.network, self.cols = network, cols
+    def __init__(self, network: IntNetwork, *, word: int, posts: int):
+        self.network, self.word, self.posts = network, word, posts
         self.phases, self.bases, self.n_units = [], [], 0
 
     def allocate(self, units: int) -> int:
         base = self.n_units
-        self.n_units += -(-units // self.cols) * self.cols
+        self.n_units += -(-units // self.word) * self.word
         return base
 
     def phase(self, idx: int, layer: IntLayer, op: Op, rows, segments, *, dest: int,
               to_vector: bool, output: bool, function=Activation.IDENTITY):
         """``rows`` selects gate-major rows; ``segments`` are (source, base, matrix, shift)."""
         def pick(values):
-            return _interleave(values[rows], layer.units)
+            return _interleave(values[rows], layer.units, self.posts)
 
         last = idx == len(self.network.layers) - 1
         self.phases.append(Phase(
-            layer=idx, op=op, function=function, rows_per_unit=len(layer.bias_x[rows])
-            // layer.units,
+            layer=idx, op=op, function=function, units=layer.units, posts=self.posts,
+            rows_per_unit=len(layer.bias_x[rows]) // layer.units,
             segments=tuple(Segment(source=s, base=b, weights=pick(w), shift=k)
                            for s, b, w, k in segments),
             bias=pick(layer.bias_x), split_bias=pick(layer.bias_h),
@@ -252,18 +328,38 @@ class _Builder:
             output_last_only=self.network.last_step_only, last_only=layer.last_only))
 
 
-def make_program(network: IntNetwork, *, lanes: int, cols: int = 1, argmax: bool = False,
-                 load_weights: bool = False, table: TanhTable | None = None) -> Program:
+def _check_array(lanes, cols, posts) -> None:
+    """ValueError unless an array can be built so."""
+    if not isinstance(lanes, int) or not 1 <= lanes <= 4096:
+        raise ValueError(f"Lanes must be an integer from 1 to 4096, not {lanes!r}")
+    if not isinstance(posts, int) or posts < 1 or lanes % posts:
+        raise ValueError(f"Posts must be an integer that divides the {lanes} lanes, not {posts!r}")
+    if not isinstance(cols, int) or not 1 <= cols <= 1024:
+        raise ValueError(f"Cols must be an integer from 1 to 1024, not {cols!r}")
+    ratio, rest = divmod(max(cols, posts), min(cols, posts))
+    if rest or ratio & (ratio - 1):
+        # One memory word is a whole number of both, found by its address bits alone.
+        raise ValueError(f"Cols must be the number of posts times or divided by a power of two "
+                         f"({posts} post(s) here), not {cols}")
+
+
+def make_program(network: IntNetwork, *, lanes: int, cols: int = 1, posts: int = 1,
+                 argmax: bool = False, load_weights: bool = False,
+                 pipeline: Pipeline = DEEP, wide: bool = False,
+                 table: TanhTable | None = None) -> Program:
     """Lay a network out.
 
     Parameters
     ----------
     network : IntNetwork
-    lanes : int, 1 to 1024
+    lanes : int, 1 to 4096
         Rows that are worked on at once.
-    cols : int, a power of two
-        Vector elements a cycle.
-    argmax, load_weights : bool
+    cols : int, 1 to 1024
+        Vector elements a cycle; ``posts`` times or divided by a power of two.
+    posts : int
+        Element-wise pipelines; divides ``lanes``.
+    pipeline : Pipeline
+    argmax, load_weights, wide : bool
         See ``Program``.
     table : TanhTable or None
         In place of the network's own, as in ``golden.model.run_golden``.
@@ -275,13 +371,10 @@ def make_program(network: IntNetwork, *, lanes: int, cols: int = 1, argmax: bool
     Raises
     ------
     ValueError
-        If lanes or cols are out of range.
+        If lanes, cols or posts are out of range or do not go together.
     """
-    if not isinstance(lanes, int) or not 1 <= lanes <= 1024:
-        raise ValueError(f"Lanes must be an integer from 1 to 1024, not {lanes!r}")
-    if not isinstance(cols, int) or cols not in (1, 2, 4, 8, 16, 32, 64):
-        raise ValueError(f"Cols must be a power of two up to 64, not {cols!r}")
-    build = _Builder(network, cols)
+    _check_array(lanes, cols, posts)
+    build = _Builder(network, word=max(cols, posts), posts=posts)
     every = slice(None)
     for idx, layer in enumerate(network.layers):
         base = build.allocate(layer.units)
@@ -310,7 +403,7 @@ def make_program(network: IntNetwork, *, lanes: int, cols: int = 1, argmax: bool
         op = {Cell.RNN: Op.RESULT, Cell.LSTM: Op.LSTM, Cell.GRU: Op.GRU}[layer.cell]
         build.phase(idx, layer, op, every, segments, dest=base, to_vector=True, output=True,
                     function=layer.activation)
-    return Program(network=network, lanes=lanes, cols=cols, phases=tuple(build.phases),
-                   unit_base=tuple(build.bases), n_units=build.n_units,
+    return Program(network=network, lanes=lanes, cols=cols, posts=posts, pipeline=pipeline,
+                   wide=wide, phases=tuple(build.phases), unit_base=tuple(build.bases), n_units=build.n_units,
                    table=table or make_table(network.pre, network.gate), argmax=argmax,
                    load_weights=load_weights)

@@ -5,7 +5,9 @@ from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from .arith import saturate
+from .blocks import delay
 from .image import RowFormat
+from .pipeline import DEEP, Pipeline
 
 __all__ = ["Requantise"]
 
@@ -14,12 +16,13 @@ class Requantise(wiring.Component):
     """pre = saturate((acc * 2**lift + bias) >> (base_shift + shift)), one a cycle.
 
     Half of the last place kept is in the bias already (``hw.image``), so this is round half up.
-    Latency 4: add, two steps of the shift, saturate.
+    Stations: add, two steps of the shift, saturate; the first three can do without a register.
 
     Parameters
     ----------
     fmt : RowFormat
     acc_width, pre_width : int
+    pipeline : Pipeline
 
     Members
     -------
@@ -29,33 +32,32 @@ class Requantise(wiring.Component):
     pre : Out(signed(pre_width))
     """
 
-    latency = 4
-
-    def __init__(self, fmt: RowFormat, *, acc_width: int, pre_width: int):
-        self._fmt = fmt
+    def __init__(self, fmt: RowFormat, *, acc_width: int, pre_width: int,
+                 pipeline: Pipeline = DEEP):
+        self._fmt, self._stage = fmt, pipeline.stage
         super().__init__({
             "acc": In(signed(acc_width)), "bias": In(signed(fmt.bias_width)),
             "shift": In(fmt.shift_width), "pre": Out(signed(pre_width))})
 
+    @staticmethod
+    def latency(pipeline: Pipeline) -> int:
+        """Cycles from ``acc`` to ``pre``."""
+        return 3 * pipeline.stage + 1
+
     def elaborate(self, platform):
         m = Module()
         fmt = self._fmt
-        total_width = max(len(self.acc) + fmt.lift, fmt.bias_width) + 1
-        total = Signal(signed(total_width), reset_less=True)
-        m.d.sync += total.eq(self.acc.shift_left(fmt.lift) + self.bias)
+        def step(value, name):
+            return delay(m, value, self._stage, name=name)
+
+        total = step(self.acc.shift_left(fmt.lift) + self.bias, "total")
         # What every row shifts by costs nothing.
         base = (total >> fmt.base_shift) if fmt.base_shift else total
         low = min(2, fmt.shift_width)
-        shift_q = Signal(fmt.shift_width, reset_less=True)
-        shift_qq = Signal(fmt.shift_width, reset_less=True)
-        m.d.sync += [shift_q.eq(self.shift), shift_qq.eq(shift_q)]
-        coarse = Signal(signed(len(base)), reset_less=True)
-        fine = Signal(signed(len(base)), reset_less=True)
-        m.d.sync += [
-            coarse.eq(base >> (shift_q[low:] << low) if fmt.shift_width > low else base),
-            fine.eq(coarse >> shift_qq[:low] if low else coarse)]
+        shift_q = step(self.shift, "shift")
+        shift_qq = step(shift_q, "coarse_shift")
+        coarse = step(base >> (shift_q[low:] << low) if fmt.shift_width > low else base, "coarse")
+        fine = step(coarse >> shift_qq[:low] if low else coarse, "fine")
         value, _ = saturate(fine, len(self.pre))
-        pre = Signal.like(self.pre, reset_less=True)
-        m.d.sync += pre.eq(value)
-        m.d.comb += self.pre.eq(pre)
+        m.d.comb += self.pre.eq(delay(m, value, 1, name="pre"))
         return m

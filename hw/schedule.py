@@ -2,7 +2,8 @@
 
 Times are issue times: the cycle in which a column's address leaves the sequencer. A pass of N
 columns is captured ``mac`` cycles after its last issue; its rows then enter the element-wise
-pipeline one a cycle, and a result can be asked for ``post`` + 1 cycles after its neuron's last row.
+pipelines one a cycle each, and a result can be asked for ``post`` + 1 cycles after its neuron's
+last row.
 """
 
 from dataclasses import dataclass
@@ -52,6 +53,8 @@ class Schedule:
         After the last pass of a step, before the next may start; after a sequence's last step.
     length, length_last : int
         Cycles of a step, waits and gaps included, tail not.
+    leave, leave_last : int
+        Cycles from a step's start until its last result has left, if none was waiting before it.
     """
 
     program: Program
@@ -62,21 +65,23 @@ class Schedule:
     tail_last: int
     length: int
     length_last: int
+    leave: int
+    leave_last: int
 
     @property
     def flush(self) -> int:
         """Cycles from the last issue of a sequence until nothing is in flight any more."""
-        return self.latencies.mac + self.program.lanes + self.latencies.post + 2
+        return self.latencies.mac + self.program.slots + self.latencies.post + 2
 
     @property
     def interval(self) -> int:
         """Cycles from step to step while input and output keep up: the steady state."""
-        return max(self.length + self.tail, self.program.network.inputs)
+        return max(self.length + self.tail, self.program.input_words)
 
     @property
     def interval_last(self) -> int:
         """Cycles from a sequence's last step to the next sequence's first, states apart."""
-        return max(self.length_last + self.tail_last, self.program.network.inputs)
+        return max(self.length_last + self.tail_last, self.program.input_words)
 
     @property
     def exposed(self) -> int:
@@ -99,7 +104,7 @@ class Schedule:
         network, program = self.program.network, self.program
         accepted = self.program.load_words  # cycle after the last accepted word
         ends = []                 # last issue of every step so far
-        tail = idle = sent = 0
+        tail = idle = left = 0    # left: the cycle after the last result left the output buffer
         for steps in lengths:
             if network.loads_state:
                 accepted = max(accepted, idle) + program.state_words
@@ -107,33 +112,52 @@ class Schedule:
                 last = step == steps - 1
                 # Two input banks: this step's is free once the step before the last is through.
                 free = ends[-2] + 1 if len(ends) > 1 else 0
-                accepted = max(accepted, free) + network.inputs
+                accepted = max(accepted, free) + program.input_words
                 start = max(accepted, ends[-1] + tail if ends else 0, idle * network.returns_state)
                 ends.append(start + (self.length_last if last else self.length))
                 tail = self.tail_last if last else self.tail
+                if program.outputs(last):
+                    left = max(left + _results(program, last),
+                               start + (self.leave_last if last else self.leave))
             idle = ends[-1] + self.flush + 1
-            sent = ends[-1] + self._last_result() + self.latencies.output + 1
             if network.returns_state:
                 idle += program.state_words
-                sent = idle + self.latencies.dump + self.latencies.output
-        return sent
+                left = max(left + program.state_words,
+                           idle + self.latencies.dump + self.latencies.output)
+        return left + program.argmax  # which takes a cycle more
 
-    def _last_result(self) -> int:
-        """Cycles from a sequence's last issue to the write of its last result."""
-        phase = self.program.phases[-1]
-        rows = phase.rows - (phase.passes(self.program.lanes) - 1) * self.program.lanes
-        return self.latencies.mac + rows - 1 + self.latencies.post
+
+def _results(program: Program, last: bool) -> int:
+    """Cycles that a step's results take to leave, one after the other."""
+    return sum(phase.units if program.serial else phase.groups for phase in program.outputs(last))
 
 
 def _ready(phase: Phase, last_issue, program: Program, latencies: Latencies) -> np.ndarray:
-    """First cycle in which each result of a phase can be asked for, int64 (units,)."""
-    rows = np.arange(1, phase.units + 1) * phase.rows_per_unit - 1
-    passes, slots = rows // program.lanes, rows % program.lanes
+    """First cycle in which each group of results can be asked for, int64 (groups,)."""
+    turns = np.arange(1, phase.groups + 1) * phase.rows_per_unit - 1
+    passes, slots = turns // program.slots, turns % program.slots
     return last_issue[passes] + latencies.mac + slots + latencies.post + 1
 
 
-def _rows_in_pass(phase: Phase, idx: int, lanes: int) -> int:
-    return min(lanes, phase.rows - idx * lanes)
+def _last_slots(phase: Phase, slots: int) -> int:
+    """Rows that each post takes of a phase's last pass."""
+    return phase.turns - (-(-phase.turns // slots) - 1) * slots
+
+
+def _leaving(written: list, program: Program, latencies: Latencies) -> int:
+    """Cycles from a step's start until its last result has left.
+
+    ``written`` holds each output phase and its ``_ready``, which counts from the first issue.
+    """
+    last = 0
+    for phase, ready in written:
+        counts = np.ones(phase.groups, dtype=np.int64)
+        if program.serial:
+            counts[:] = phase.posts
+            counts[-1] = phase.units - (phase.groups - 1) * phase.posts
+        for at, count in zip((ready - 1).tolist(), counts.tolist(), strict=True):
+            last = max(last, at + latencies.output) + count
+    return last + 1  # the first issue is a cycle after the start
 
 
 def make_schedule(program: Program, latencies: Latencies) -> Schedule:
@@ -148,31 +172,33 @@ def make_schedule(program: Program, latencies: Latencies) -> Schedule:
     -------
     Schedule
     """
-    lanes, cols = program.lanes, program.cols
-    ready = {}    # first element of a result vector -> cycles at which its elements can be read
+    lanes, cols, slots = program.lanes, program.cols, program.slots
+    columns = program.posts, cols
+    ready = {}    # first element of a result vector -> cycles at which its groups can be read
     waits, gaps, starts, last_issues = [], [], [], []
     now, drained = 0, -(1 << 30)  # next free issue cycle; earliest last issue of the next pass
-    ends = {}
+    ends, written = {}, []
     for phase in program.phases:
         length, passes = phase.length(cols), phase.passes(lanes)
         start = max(now, drained - length + 1)
         column = 0
         for segment in phase.segments:
             if segment.source is Source.NEW:
-                needed = ready[segment.base]
-                issue = np.arange(len(needed)) // cols + column
-                start = max(start, int((needed - issue).max()))
+                start = max(start, _latest(ready[segment.base], column, *columns))
             column += segment.words(cols)
-        gap = max(0, min(lanes, phase.rows) - length) if passes > 1 else 0
+        gap = max(0, min(slots, phase.turns) - length) if passes > 1 else 0
         issues = start + length - 1 + np.arange(passes) * (length + gap)
         waits.append(start - now)
         gaps.append(gap)
         starts.append(start)
         last_issues.append(issues)
+        results = _ready(phase, issues, program, latencies)
         if phase.to_vector:
-            ready[phase.dest_base] = _ready(phase, issues, program, latencies)
+            ready[phase.dest_base] = results
+        if phase.to_output:
+            written.append((phase, results))
         now = int(issues[-1]) + 1
-        drained = int(issues[-1]) + _rows_in_pass(phase, passes - 1, lanes)
+        drained = int(issues[-1]) + _last_slots(phase, slots)
         ends[phase.last_only] = (now, drained)
 
     first = program.phases[0]
@@ -180,18 +206,27 @@ def make_schedule(program: Program, latencies: Latencies) -> Schedule:
     end, drained = ends.get(False, (0, 0))
     interval = max(end, drained - to_first)
     for phase, start in zip(program.phases, starts, strict=True):
-        column = 0
+        column = start
         for segment in phase.segments:
             if segment.source is Source.OLD:
-                needed = ready[segment.base]
-                issue = np.arange(len(needed)) // cols + column + start
-                interval = max(interval, int((needed - issue).max()))
+                interval = max(interval, _latest(ready[segment.base], column, *columns))
             column += segment.words(cols)
     end_last, drained_last = ends.get(True, (end, drained))
-    if interval == end == program.network.inputs:
+    # Results leave as fast as they come, so that none of them ever holds a step back.
+    interval = max(interval, _results(program, False))
+    interval_last = max(drained_last - to_first, _results(program, True))
+    if interval == end == program.input_words:
         # Input and array in the same time: a bank is free one cycle after its step, so that every
         # other step would start a cycle late. One cycle for each keeps the interval constant.
         interval += 1
-    tail_last = max(0, drained_last - to_first - end_last)
+    every = [(phase, at) for phase, at in written if phase in program.outputs(False)]
     return Schedule(program=program, latencies=latencies, waits=tuple(waits), gaps=tuple(gaps),
-                    tail=interval - end, tail_last=tail_last, length=end, length_last=end_last)
+                    tail=interval - end, tail_last=max(0, interval_last - end_last), length=end,
+                    length_last=end_last, leave=_leaving(every, program, latencies),
+                    leave_last=_leaving(written, program, latencies))
+
+
+def _latest(ready, column: int, posts: int, cols: int) -> int:
+    """Earliest cycle for a pass whose columns from ``column`` on ask for a result vector."""
+    asked = np.arange(len(ready)) * posts // cols + column
+    return int((ready - asked).max())

@@ -147,11 +147,11 @@ class Sequencer(wiring.Component):
         with m.Elif(pass_end):
             m.d.sync += [first_pass.eq(0), passes.eq(passes - 1),
                          going.eq(row["again"] & ~step_end), wait.eq(row["gap"])]
-            lanes = layout.program.lanes % 3
+            slots = layout.program.slots % 3
             with m.Switch(residue):
                 for value in range(3):
                     with m.Case(value):
-                        m.d.sync += residue.eq((value + lanes) % 3)
+                        m.d.sync += residue.eq((value + slots) % 3)
         with m.Elif(~going):
             m.d.sync += [wait.eq(wait - (wait != 0)), going.eq(busy & (wait == 1))]
 

@@ -5,9 +5,10 @@ from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import ceil_log2
 
-from .blocks import Ram, delay, stages
+from .blocks import delay, stages
 from .image import weight_image
 from .layout import Layout
+from .mac import group_size
 
 __all__ = ["WeightMemory"]
 
@@ -27,13 +28,11 @@ class WeightMemory(wiring.Component):
     -------
     restart : In(1), a step starts: the first word comes next
     advance : In(1), the word of this cycle is taken
-    data : Out(lanes * cols * weight_width), ``latency`` cycles after its turn; the lanes of the
-        array's group g another g cycles later
+    data : Out(lanes * cols * weight_width), as many cycles after its turn as the vector takes
+        from issue to array; the lanes of the array's group g another g cycles later
     load_en : In(1), load_data : In(input_width), a piece of a word
     loaded : Out(1), all weights are there
     """
-
-    latency = Ram.latency + 1  # memories and multipliers may lie far apart: a register on the way
 
     def __init__(self, layout: Layout):
         self._layout = layout
@@ -46,27 +45,31 @@ class WeightMemory(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         program, family = self._layout.program, self._layout.family
+        pipeline, group_lanes = program.pipeline, group_size(program.posts, family)
         depth, total = program.weight_words, len(self.data)
-        width = total // program.lanes * family.group  # of a group's share of a word
-        n_groups = -(-program.lanes // family.group)
+        width = total // program.lanes * group_lanes  # of a group's share of a word
+        n_groups = -(-program.lanes // group_lanes)
         image = () if program.load_weights else weight_image(program)
+        # The address after this cycle is known in it; where the vector takes less time than a
+        # memory with a clock, that one is read.
         address = Signal(range(max(2, depth)))
-        addresses = stages(m, address, n_groups - 1, name="address")
+        following = Signal.like(address)
+        m.d.comb += following.eq(Mux(self.restart, 0, address + self.advance))
+        m.d.sync += address.eq(following)
+        early = pipeline.vector < pipeline.ram
+        addresses = stages(m, following if early else address, n_groups - 1, name="address")
         memories = []
         for group in range(n_groups):
             low, high = group * width, min((group + 1) * width, total)
             mask = (1 << (high - low)) - 1
             m.submodules[f"group{group}"] = memory = family.ram(
                 width=high - low, depth=depth, init=[(word >> low) & mask for word in image],
-                writable=program.load_weights)
+                writable=program.load_weights, latency=pipeline.ram)
             m.d.comb += [memory.r_addr.eq(addresses[group]),
                          self.data[low:high].eq(
-                             delay(m, memory.r_data, 1, name=f"data{group}"))]
+                             # Memories and multipliers may lie far apart.
+                             delay(m, memory.r_data, pipeline.broadcast, name=f"data{group}"))]
             memories.append((memory, low, high))
-        with m.If(self.advance):
-            m.d.sync += address.eq(address + 1)
-        with m.If(self.restart):
-            m.d.sync += address.eq(0)
         m.d.comb += self.loaded.eq(1)
         if not program.load_weights:
             return m

@@ -85,21 +85,25 @@ class Observed:
 def input_words(layout: Layout, codes: Codes, sequences=None) -> list:
     """The input stream of some sequences (all by default), as (unsigned data, last)."""
     program, words = layout.program, []
-    mask = (1 << layout.program.input_width) - 1
+    mask = (1 << program.element_width) - 1
+    many = program.input_elements
     for s in range(len(codes)) if sequences is None else sequences:
         if program.network.loads_state:
             for signal, idx, _, _ in program.states:
                 state = (codes.h0 if signal == "h" else codes.c0)[idx][s]
                 words += [(int(code) & mask, False) for code in state]
-        step = [(int(code) & mask, False) for code in codes.x[s].ravel()]
-        words += step[:-1] + [(step[-1][0], True)]
+        for vector in np.atleast_2d(codes.x[s].T).T:  # tokens are vectors of one
+            for column in range(0, len(vector), many):
+                words.append((sum((int(code) & mask) << (k * program.element_width)
+                                  for k, code in enumerate(vector[column:column + many])), False))
+        words[-1] = (words[-1][0], True)
     return words
 
 
 def expected_words(layout: Layout, golden: GoldenRun, sequences=None) -> list:
-    """The output stream that golden stands for, as (unsigned data, last)."""
+    """The output stream that golden stands for, as (unsigned element, last)."""
     program, words = layout.program, []
-    network, mask = program.network, (1 << layout.output_width) - 1
+    network, mask = program.network, (1 << layout.output_element) - 1
     for s in range(len(golden.y)) if sequences is None else sequences:
         results = golden.y[s, -1:] if network.last_step_only else golden.y[s]
         if program.argmax:
@@ -168,10 +172,15 @@ def simulate_engine(layout: Layout, scenarios) -> list:
     simulator = Simulator(ResetInserter(reset)(engine))
     simulator.add_clock(1e-6)
     observed = []
+    program, width = layout.program, layout.output_element
+    keep = ("m_axis_tkeep",) if program.output_elements > 1 else ()
+    widths = {"h": layout.act_width, "c": program.network.cell.width}
     names = ("s_axis_tvalid", "s_axis_tready", "m_axis_tvalid", "m_axis_tready", "m_axis_tdata",
-             "m_axis_tlast", "trace_step", "trace_h_valid", "trace_h_index", "trace_h_data",
+             "m_axis_tlast", *keep, "trace_step", "trace_h_valid", "trace_h_index", "trace_h_data",
              "trace_c_valid", "trace_c_index", "trace_c_data")
     ports = [getattr(engine, name) for name in names]
+    # A short last group shows units that do not exist.
+    known = {phase.unit_base + k for phase in program.phases for k in range(phase.units)}
 
     async def run(ctx, scenario, seen):
         source, rng = _Source(scenario), np.random.default_rng(scenario.seed + 1)
@@ -191,14 +200,19 @@ def simulate_engine(layout: Layout, scenarios) -> list:
                 seen.accepted.append(cycle)
                 source.taken()
             if row["m_axis_tvalid"] and row["m_axis_tready"]:
-                seen.words.append((row["m_axis_tdata"], bool(row["m_axis_tlast"])))
+                kept = [k for k in range(program.output_elements)
+                        if row.get("m_axis_tkeep", 1) >> k & 1]
+                seen.words += [(row["m_axis_tdata"] >> (k * width) & ((1 << width) - 1),
+                                bool(row["m_axis_tlast"]) and k == kept[-1]) for k in kept]
                 seen.sent.append(cycle)
             if row["trace_step"]:
                 seen.starts.append(cycle)
             for kind in "hc":
                 if row[f"trace_{kind}_valid"]:
-                    getattr(seen, kind).append((row[f"trace_{kind}_index"],
-                                                row[f"trace_{kind}_data"]))
+                    first, bits = row[f"trace_{kind}_index"] * program.posts, widths[kind]
+                    getattr(seen, kind).extend(
+                        (first + k, row[f"trace_{kind}_data"] >> (k * bits) & ((1 << bits) - 1))
+                        for k in range(program.posts) if first + k in known)
             quiet = quiet + 1 if len(seen.words) >= scenario.outputs else 0
             if quiet > QUIET:
                 break

@@ -21,6 +21,7 @@ from simulate import (
 from golden.model import encode, run_golden
 from hw.engine import make_layout
 from hw.image import load_words
+from hw.pipeline import pipeline_named
 from hw.program import make_program
 
 LSTM, GRU, GRU_BEFORE = ("lstm", 6), ("gru", 5), ("gru_reset_before", 5)
@@ -35,6 +36,9 @@ class Case:
     layers: tuple
     lanes: int = 4
     cols: int = 1
+    posts: int = 1
+    pipeline: str = "deep"
+    wide: bool = False
     argmax: bool = False
     load_weights: bool = False
     sequences: int = 2
@@ -100,6 +104,40 @@ CASES = {
     "many_inputs": _case(("gru", 2), inputs=70, lanes=8, cols=8, steps=6),
     "small_steps_deep_pipe": _case(("rnn", 2), ("linear", 1), inputs=1, lanes=2, steps=12),
     "many_steps": _case(("rnn", 1), inputs=1, lanes=1, steps=400, sequences=1),
+    # several posts: short last groups, in memory words wider or narrower than a column
+    "posts_2": _case(LSTM, GRU, HEAD, posts=2), "posts_3": _case(GRU, LSTM, posts=3, cols=3, lanes=6),
+    "posts_4": _case(GRU_BEFORE, RNN, LAST, posts=4, cols=4, lanes=8),
+    "posts_4_cols_2": _case(LSTM, RNN_RELU, HEAD, posts=4, cols=2, lanes=12),
+    "posts_2_cols_8": _case(GRU, LSTM, HEAD, posts=2, cols=8, lanes=4),
+    "posts_5_cols_20": _case(LSTM, GRU, posts=5, cols=20, lanes=5),
+    "posts_lanes": _case(RNN, LSTM, GRU, posts=4, lanes=4),
+    "posts_beyond_units": _case(LSTM, GRU, HEAD, posts=8, lanes=32, steps=3),
+    "posts_states": _case(GRU, GRU_BEFORE, LSTM, HEAD, lanes=8, posts=4, cols=2, argmax=True,
+                          embedding=(9, 6), **STATES),
+    "posts_states_last_step": _case(LSTM, returns=True, last_step_only=True, steps=1, sequences=4,
+                                    posts=4),
+    "posts_burst": _case(("rnn", 40), inputs=1, lanes=40, posts=40, cols=40, steps=12),
+    "posts_burst_last": _case(("rnn", 3), ("linear", 40, "last"), inputs=1, lanes=8, posts=8,
+                              steps=1, sequences=8),
+    "posts_argmax": _case(RNN, ("linear", 9, "sigmoid"), posts=4, argmax=True),
+    "posts_load": _case(GRU, HEAD, posts=2, load_weights=True, **STATES),
+    # words of several elements
+    "wide": _case(LSTM, GRU, posts=4, cols=4, lanes=8, wide=True),
+    "wide_states": _case(LSTM, GRU_BEFORE, posts=4, cols=2, lanes=8, wide=True, **STATES),
+    "wide_in": _case(LSTM, HEAD, cols=4, wide=True), "wide_last": _case(GRU, LAST, posts=2, wide=True),
+    "wide_argmax": _case(GRU, HEAD, posts=2, cols=2, wide=True, argmax=True),
+    "wide_embedding": _case(LSTM, posts=3, cols=3, lanes=12, wide=True, embedding=(5, 4)),
+    "wide_load": _case(LSTM, posts=2, cols=4, wide=True, load_weights=True),
+    # few registers
+    **{f"shallow_{name}": _case(*layers, pipeline="shallow", **more) for name, layers, more in (
+        ("lstm", (LSTM, HEAD), {}), ("gru", (GRU, GRU), {"cols": 4}), ("rnn", (RNN, LAST), {}),
+        ("gru_before", (GRU_BEFORE, RNN), {"cols": 2}), ("linear", (RELU, HEAD), {}),
+        ("mixed", (LSTM, GRU, RNN, HEAD), {"lanes": 8, "posts": 4, "cols": 4}),
+        ("states", (LSTM, GRU), {"posts": 2, **STATES}),
+        ("embedding", (LSTM, LAST), {"embedding": (7, 5), "argmax": True}),
+        ("load", (GRU, HEAD), {"load_weights": True, "lanes": 3}),
+        ("wide", (LSTM,), {"posts": 6, "cols": 6, "lanes": 24, "wide": True, "steps": 9}),
+        ("wide_gru", (GRU,), {"posts": 5, "cols": 5, "lanes": 15, "wide": True, "steps": 9}))},
     # widths
     "w2_a4": _case(LSTM, GRU, HEAD, options={"weight_width": 2, "act_width": 4}),
     "w3_a8": _case(GRU, LAST, options={"weight_width": 3, "act_width": 8, "cell_width": 8}),
@@ -124,8 +162,9 @@ def build(case: Case, *, seed: int = 0):
     network = make_network(*case.layers, seed=seed, **case.network)
     integer, codes = make_integer(network, make_batch(network, case.sequences, case.steps),
                                   **case.options)
-    program = make_program(integer, lanes=case.lanes, cols=case.cols, argmax=case.argmax,
-                           load_weights=case.load_weights)
+    program = make_program(integer, lanes=case.lanes, cols=case.cols, posts=case.posts,
+                           argmax=case.argmax, load_weights=case.load_weights, wide=case.wide,
+                           pipeline=pipeline_named(case.pipeline))
     return make_layout(program), codes, run_golden(integer, codes)
 
 

@@ -1,0 +1,58 @@
+"""First in, first out: the memory behind the output port."""
+
+from amaranth import *
+from amaranth.lib import wiring
+from amaranth.lib.wiring import In, Out
+from amaranth.utils import ceil_log2
+
+from .layout import Layout
+
+__all__ = ["Buffer"]
+
+
+class Buffer(wiring.Component):
+    """First in, first out, in one memory whose own registers are the last places of the queue.
+
+    A word stands at the output three cycles after its write if it finds the buffer
+    empty. Who writes knows that there is room.
+
+    Parameters
+    ----------
+    layout : Layout
+    width, depth : int
+
+    Members
+    -------
+    w_en : In(1), w_data : In(width)
+    valid : Out(1), r_data : Out(width), ready : In(1)
+    """
+
+    def __init__(self, layout: Layout, *, width: int, depth: int):
+        self._family, self._width, self._depth = layout.family, width, depth
+        super().__init__({"w_en": In(1), "w_data": In(width), "valid": Out(1),
+                          "r_data": Out(width), "ready": In(1)})
+
+    def elaborate(self, platform):
+        m = Module()
+        depth = 1 << ceil_log2(self._depth)
+        m.submodules.memory = memory = self._family.ram(width=self._width, depth=depth, gated=True)
+        write, read = Signal(range(depth)), Signal(range(depth))
+        level, some = Signal(range(depth + 1)), Signal()  # words in the memory alone
+        fetched, valid = Signal(), Signal()  # the steps of a read hold a word
+        fetch, move = Signal(), Signal()
+        m.d.comb += [
+            move.eq(~valid | self.ready), fetch.eq(~fetched | move),
+            memory.r_addr.eq(read), memory.r_en.eq(fetch), memory.o_en.eq(move),
+            memory.w_addr.eq(write), memory.w_en.eq(self.w_en), memory.w_data.eq(self.w_data),
+            self.r_data.eq(memory.r_data), self.valid.eq(valid)]
+        with m.If(move):
+            m.d.sync += valid.eq(fetched)
+        with m.If(fetch):
+            m.d.sync += [fetched.eq(some), read.eq(read + some)]
+        with m.If(self.w_en):
+            m.d.sync += write.eq(write + 1)
+        with m.If(self.w_en & ~(fetch & some)):
+            m.d.sync += [level.eq(level + 1), some.eq(1)]
+        with m.Elif(~self.w_en & fetch & some):
+            m.d.sync += [level.eq(level - 1), some.eq(level != 1)]
+        return m
