@@ -42,7 +42,7 @@ class Family:
 PORTABLE = Family(name="portable", multiplier=Multiplier, ram=Ram, group=2)
 ECP5 = Family(name="ecp5", multiplier=ecp5.make_multiplier, ram=ecp5.make_ram, group=4,
               primitives=ecp5.PRIMITIVES)
-ICE40 = Family(name="ice40", multiplier=Multiplier, ram=ice40.make_ram, group=8,
+ICE40 = Family(name="ice40", multiplier=ice40.make_multiplier, ram=ice40.make_ram, group=8,
                primitives=ice40.PRIMITIVES)
 FAMILIES = {family.name: family for family in (PORTABLE, ECP5, ICE40)}
 
