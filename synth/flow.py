@@ -32,6 +32,7 @@ logger -werror "Driver-driver conflict"
 {synth} -top {top} -run begin:{coarse}
 {before_coarse}
 {synth} -run {coarse}:{memory}
+{after_coarse}
 {synth} -run {memory}:map_ffram
 select t:$mem_v2
 write_json -selected memories.json
@@ -176,7 +177,7 @@ def _synthesise(verilog: Path | str, manifest: dict, target: Target | str, *, se
     text, images = split_images(text)
     coarse, memory = target.labels
     script = _SCRIPT.format(top=WRAPPER, synth=target.yosys, before_coarse=target.before_coarse,
-                            coarse=coarse, memory=memory)
+                            coarse=coarse, memory=memory, after_coarse=target.after_coarse)
     for file, content in ({"core.v": text, "pins.v": pins, "synth.ys": script} | images
                           | dict(target.files)).items():
         (build_dir / file).write_text(content)

@@ -74,6 +74,8 @@ class Target:
         A reported clock above this earns a warning: no data-sheet figure backs it.
     before_coarse : str
         Yosys commands to run on the flat design before its coarse-grain passes.
+    after_coarse : str
+        Yosys commands to run behind them, before memories are mapped.
     labels : (str, str)
         Where the synthesis command's coarse-grain passes and its memory mapping begin.
     files : tuple of (str, str)
@@ -93,6 +95,7 @@ class Target:
     freq_goal_mhz: float
     unproved_above_mhz: float | None = None
     before_coarse: str = ""
+    after_coarse: str = ""
     labels: tuple[str, str] = ("coarse", "map_ram")
     files: tuple[tuple[str, str], ...] = field(default=(), repr=False)
     clock_note: str = ""
@@ -169,7 +172,15 @@ _ICE40_SECOND_REGISTERS = """\
 opt_clean
 select -set product t:$mul %co:+[Y] t:$mul %d
 select -set first @product %co:+[D] w:* %d %co:+[Q] t:* %d
-simplemap @first %co:+[D] w:* %d"""
+simplemap @first %co:+[D] w:* %d
+"""
+
+# The pass that finds products takes an instantiated SB_MAC16 for one as well: it writes every
+# parameter anew, and the registers inside are lost. So instances bear another name while it runs.
+_ICE40_HIDE_INSTANCES = """\
+copy SB_MAC16 instantiated_mac16
+chtype -set instantiated_mac16 t:SB_MAC16"""
+_ICE40_SHOW_INSTANCES = "chtype -set SB_MAC16 t:instantiated_mac16"
 
 _TARGETS = (
     *(_ecp5(25, speed, luts=24288, bram=56, dsp=28, lanes=16) for speed in (6, 8)),
@@ -187,7 +198,9 @@ _TARGETS = (
                          datasheet_mhz=50.0),
             "spram": Block(available=4, cell="ICESTORM_SPRAM", noun="SPRAM blocks", bits=262144,
                            datasheet_mhz=70.0)}),
-        lanes=4, operand_width=16, freq_goal_mhz=48.0, before_coarse=_ICE40_SECOND_REGISTERS),
+        lanes=4, operand_width=16, freq_goal_mhz=48.0,
+        before_coarse=_ICE40_SECOND_REGISTERS + _ICE40_HIDE_INSTANCES,
+        after_coarse=_ICE40_SHOW_INSTANCES),
     _gowin("gw1nr-9c", "GW1NR-LV9QN88PC6/I5", "GW1N-9C", "gw1n", (52, 4, 10, 11),
            luts=8640, ffs=6480, bram=26, dsp=20, lanes=8),
     _gowin("gw2ar-18c", "GW2AR-LV18QN88C8/I7", "GW2A-18C", "gw2a", (4, 88, 25, 26),
