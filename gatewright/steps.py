@@ -1,6 +1,6 @@
 """The steps from a model to a proven core, as plain functions over plain objects.
 
-import_onnx -> quantise -> golden -> generate -> verify -> place_and_route: what the command line
+import_model -> quantise -> golden -> generate -> verify -> place_and_route: what the command line
 does, for scripts and notebooks.
 """
 

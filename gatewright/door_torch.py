@@ -1,0 +1,342 @@
+"""PyTorch's recurrent modules, from the tensors of a state dict to an ONNX model.
+
+A state dict holds tensors, not what happens between them. Tensor names and shapes tell the cells,
+their layers and directions; the rest is said by a ``Description``.
+"""
+
+import re
+from collections import defaultdict
+from dataclasses import dataclass
+
+import numpy as np
+
+from .door_line import FUNCTIONS, Line, weights
+from .errors import ImportRefused, quote
+
+__all__ = ["Description", "describe", "line_of"]
+
+# PyTorch keeps i, f, g, o (LSTM) and r, z, n (GRU); ONNX i, o, f, c and z, r, h.
+_BLOCKS = {"LSTM": (0, 3, 1, 2), "GRU": (1, 0, 2), "RNN": (0,)}
+_OPS = {4: "LSTM", 3: "GRU", 1: "RNN"}
+_KEY = re.compile(r"(?:(.+)\.)?(weight|bias)_(ih|hh|hr)(?:_l(\d{1,3}))?(_reverse)?")
+_OVER_TIME = ("last", "mean", "max")
+MAX_TENSORS = 2000
+
+
+@dataclass(frozen=True, kw_only=True)
+class Description:
+    """What a state dict leaves open.
+
+    Parameters
+    ----------
+    layers : tuple of str, or None
+        In order: names of modules, the functions between them ("relu", "softmax", ...), and where
+        a sequence becomes one vector: "last" (step), "state" (the last states, of both directions),
+        "mean" or "max" over all steps. None where one recurrent module is all there is.
+    nonlinearity : str or None
+        Of nn.RNN: "tanh" or "relu".
+    tokens : bool or None
+        The input is token ids; None where shapes tell.
+    states : bool
+        The initial states become inputs h0 and c0 of the network, the last ones outputs hn and cn,
+        in PyTorch's layout, so that a stream can be run in pieces.
+    """
+
+    layers: tuple | None = None
+    nonlinearity: str | None = None
+    tokens: bool | None = None
+    states: bool = False
+
+
+def describe(values, what: str) -> Description:
+    """A description from the plain data of a file, checked."""
+    kinds = {"layers": (list, "a list of names"), "nonlinearity": (str, "'tanh' or 'relu'"),
+             "tokens": (bool, "true or false"), "states": (bool, "true or false")}
+    if not isinstance(values, dict):
+        raise ImportRefused(what, "is not a table of settings", f"it may set {', '.join(kinds)}")
+    for key, value in values.items():
+        if key not in kinds:
+            raise ImportRefused(what, f"sets {quote(key)}", f"it may set {', '.join(kinds)}")
+        kind, form = kinds[key]
+        if not isinstance(value, kind) or (key == "nonlinearity" and value not in ("tanh", "relu")):
+            raise ImportRefused(what, f"{key} is {quote(value)}", f"it must be {form}")
+    layers = values.get("layers")
+    if layers is not None:
+        if not layers or not all(isinstance(word, str) for word in layers):
+            raise ImportRefused(what, "layers must be a list of names", "name at least one module")
+        layers = tuple(layers)
+    return Description(**(values | {"layers": layers}))
+
+
+class _Recurrent:
+    """nn.RNN, nn.GRU or nn.LSTM (or one of their cells), as its tensors tell."""
+
+    def __init__(self, name: str, parts: dict):
+        self.what, self.parts = f"module {quote(name)}", parts
+        first = parts.get((0, False), {})
+        if any("weight_hr" in part for part in parts.values()):
+            raise ImportRefused(self.what, "has a projection (proj_size, weight_hr_l0), which is "
+                                "not supported", "train without proj_size, or with a linear layer "
+                                "behind the LSTM")
+        if missing := {"weight_ih", "weight_hh"} - first.keys():
+            raise ImportRefused(self.what, f"has no {min(missing)}_l0",
+                                "save the whole state dict")
+        rows, self.units = (*first["weight_hh"].shape, 0)[:2]
+        gates = rows // self.units if self.units else 0
+        if gates * self.units != rows or gates not in _OPS:
+            raise ImportRefused(f"{self.what}, tensor 'weight_hh'", f"has the shape "
+                                f"{first['weight_hh'].shape}", "it must be (4H, H) for an LSTM, "
+                                "(3H, H) for a GRU, (H, H) for an RNN")
+        self.op = _OPS[gates]
+        self.directions = 2 if (0, True) in parts else 1
+        self.layers = 1 + max(layer for layer, _ in parts)
+        wanted = {(k, d) for k in range(self.layers) for d in (False, True)[:self.directions]}
+        if wanted != parts.keys():
+            layer, reverse = min(wanted ^ parts.keys())
+            raise ImportRefused(self.what, f"lacks or exceeds layer {layer}"
+                                f"{' in reverse' if reverse else ''}", "save the whole state dict")
+        self.inputs = first["weight_ih"].shape[-1] if first["weight_ih"].ndim else 0
+        self.width = self.units * self.directions
+
+    def layer(self, k: int) -> tuple:
+        """(W, R, B or None) of layer k as an ONNX node takes them."""
+        order = np.concatenate([np.arange(b * self.units, (b + 1) * self.units)
+                                for b in _BLOCKS[self.op]])
+        rows, inputs = len(order), self.width if k else self.inputs
+        shapes = {"weight_ih": (rows, inputs), "weight_hh": (rows, self.units),
+                  "bias_ih": (rows,), "bias_hh": (rows,)}
+        found = {name: [] for name in shapes}
+        for reverse in (False, True)[:self.directions]:
+            part = self.parts[k, reverse]
+            for name in part:
+                label = f"{name}_l{k}{'_reverse' if reverse else ''}"
+                found[name].append(weights(part[name], f"{self.what}, tensor {quote(label)}",
+                                           shapes[name])[order])
+        counts = {name: len(arrays) for name, arrays in found.items()}
+        if len(set(counts.values())) > 1 and any(counts[b] for b in ("bias_ih", "bias_hh")):
+            raise ImportRefused(self.what, f"has some of layer {k}'s biases, not all",
+                                "save the whole state dict")
+        if min(counts["weight_ih"], counts["weight_hh"]) < self.directions:
+            raise ImportRefused(self.what, f"lacks weights of layer {k}",
+                                "save the whole state dict")
+        bias = None
+        if found["bias_ih"]:
+            bias = np.concatenate([np.stack(found["bias_ih"]), np.stack(found["bias_hh"])], axis=1)
+        return np.stack(found["weight_ih"]), np.stack(found["weight_hh"]), bias
+
+
+def _modules(tensors: dict) -> tuple:
+    """(recurrent modules by name, {"weight", "bias"} tensors of the others by name)."""
+    if len(tensors) > MAX_TENSORS:
+        raise ImportRefused("the state dict", f"has {len(tensors)} tensors, more than "
+                            f"{MAX_TENSORS}", "no network of that size fits a device")
+    recurrent, others = defaultdict(lambda: defaultdict(dict)), defaultdict(dict)
+    for key, values in tensors.items():
+        if match := _KEY.fullmatch(key):
+            name, kind, part, layer, reverse = match.groups()
+            recurrent[name or ""][int(layer or 0), bool(reverse)][f"{kind}_{part}"] = values
+        else:
+            name, _, part = key.rpartition(".")
+            others[name][part] = values
+    made = {}
+    for name, parts in recurrent.items():
+        one = _Recurrent(name, dict(parts))
+        made[name or one.op.lower()] = one
+    return made, dict(others)
+
+
+def _is_matrix(parts: dict) -> bool:
+    """The tensors are those of nn.Linear or nn.Embedding."""
+    return set(parts) <= {"weight", "bias"} and parts.get("weight", np.zeros(0)).ndim == 2
+
+
+def _proposal(recurrent: dict, others: dict) -> list:
+    """Layers in an order that their shapes allow, for a message; empty where there is none."""
+    names, words = sorted(recurrent), []
+    first = min(names, key=lambda n: (recurrent[n].inputs in {r.width for r in recurrent.values()},
+                                      names.index(n)))
+    left = {name for name, parts in others.items() if _is_matrix(parts)}
+    for name in sorted(left):
+        if "bias" not in others[name] and others[name]["weight"].shape[1] \
+                == recurrent[first].inputs:
+            words.append(name)
+            left.discard(name)
+            break
+    width = recurrent[first].inputs
+    while names:
+        name = first if first in names else next(
+            (n for n in names if recurrent[n].inputs == width), None)
+        if name is None:
+            return []
+        names.remove(name)
+        words.append(name)
+        width = recurrent[name].width
+    words.append("last")
+    while left:
+        name = next((n for n in sorted(left) if others[n]["weight"].shape[1] == width), None)
+        if name is None:
+            return []
+        left.discard(name)
+        words.append(name)
+        width = others[name]["weight"].shape[0]
+    return words
+
+
+def _order(recurrent: dict, others: dict, description: Description, where: str) -> list:
+    """The words of the line, from the description or where there is no choice."""
+    if not recurrent:
+        listed = ", ".join(quote(name) for name in list(others)[:4])
+        raise ImportRefused("the state dict", f"has no weights of nn.RNN, nn.GRU or nn.LSTM "
+                            f"(no weight_hh_l0; it has {listed})",
+                            "save the state dict of the whole model")
+    lacks_function = description.nonlinearity is None and any(
+        one.op == "RNN" for one in recurrent.values())
+    only = list(recurrent) if len(recurrent) == 1 and not others else None
+    words = list(description.layers or only or ())
+    if words and not lacks_function:
+        return words
+    lines = []
+    if not words and (proposal := _proposal(recurrent, others)):
+        listed = ", ".join(f'"{word}"' for word in proposal)
+        lines.append(f"layers = [{listed}] (with the functions between them; without "
+                     '"last" every step is a result)')
+    elif not words:
+        lines.append('layers = ["name", "last", "name", "relu", ...]')
+    if lacks_function:
+        lines.append('nonlinearity = "tanh" (or "relu")')
+    open_ = " and ".join(["which function its nn.RNN applies"] * lacks_function
+                         + ["what happens between its modules"] * (not words))
+    raise ImportRefused("the state dict", f"does not say {open_}",
+                        f"write into {where}: {' and '.join(lines)}")
+
+
+def line_of(tensors: dict, description: Description, *, where: str, producer: str) -> tuple:
+    """A state dict as an ONNX model.
+
+    Parameters
+    ----------
+    tensors : dict of str to array
+    description : Description
+    where : str
+        The file that a description could stand in, for messages.
+    producer : str
+        Who wrote the tensors, for the model's own record.
+
+    Returns
+    -------
+    (bytes, tuple of str)
+        The .onnx file, and what a user should know.
+
+    Raises
+    ------
+    ImportRefused
+        If tensors are missing, wrong or not understood, or the description leaves something open.
+    """
+    recurrent, others = _modules(tensors)
+    words = _order(recurrent, others, description, where)
+    for word in words:
+        if word in others and not _is_matrix(others[word]):
+            raise ImportRefused(f"module {quote(word)}", "has the tensors "
+                                f"{', '.join(quote(part) for part in sorted(others[word])[:6])}, "
+                                "which are those of no module that is supported",
+                                "nn.RNN, nn.GRU, nn.LSTM, nn.Linear and nn.Embedding are read; "
+                                "fold or remove the others")
+    tokens = _has_tokens(words, recurrent, others, description, where)
+    line = Line(inputs=_first_inputs(words, recurrent, others, tokens), tokens=tokens)
+    used = [recurrent[word] for word in words if word in recurrent]
+    states = _state_inputs(line, used) if description.states else None
+    for at, word in enumerate(words):
+        if word in recurrent:
+            every = words[at + 1:at + 2] != ["state"]
+            _append(line, word, recurrent[word], description, every, states)
+        elif word in others:
+            _append_matrix(line, word, others[word], embedding=tokens and at == 0)
+        elif word == "state" and at and words[at - 1] in recurrent:
+            pass                           # the module in front of it has handed them over
+        elif word in _OVER_TIME:
+            line.over_time(word, word)
+        elif word in FUNCTIONS:
+            line.function(word)
+        else:
+            known = ", ".join(quote(name) for name in [*recurrent, *others][:8])
+            raise ImportRefused(where, f"names {quote(word)}, which is no module of the state dict "
+                                f"({known})", 'functions are "relu", "tanh", "sigmoid", "softmax", '
+                                '..., and "last", "state", "mean", "max"')
+    if states:
+        for name, kind in (("hn", 0), ("cn", 1)):
+            if states["last"][kind]:
+                line.state_output(name, states["last"][kind], states["rows"], used[0].units)
+    unused = [name for name in [*recurrent, *others] if name not in words]
+    notes = ()
+    if unused:
+        notes = ("Modules of the state dict that the description leaves out: "
+                 f"{', '.join(quote(name) for name in unused[:6])}.",)
+    return line.finish(producer), notes
+
+
+def _has_tokens(words, recurrent, others, description, where) -> bool:
+    """True where the first module is an embedding rather than a linear layer without a bias."""
+    first = words[0]
+    if first not in others or "bias" in others[first]:
+        if description.tokens:
+            raise ImportRefused(where, f"says tokens, but {quote(first)} is no embedding",
+                                "name the embedding first")
+        return False
+    if description.tokens is not None:
+        return description.tokens
+    rows, columns = others[first]["weight"].shape
+    follows = next((w for w in words[1:] if w in recurrent or w in others), None)
+    inputs = recurrent[follows].inputs if follows in recurrent else (
+        others[follows]["weight"].shape[1] if follows else None)
+    if (rows == inputs) == (columns == inputs):
+        raise ImportRefused(f"module {quote(first)}", "may be an embedding or a linear layer",
+                            f"write tokens = true, or false, into {where}")
+    return columns == inputs
+
+
+def _first_inputs(words, recurrent, others, tokens: bool) -> int:
+    for word in words:
+        if word in recurrent:
+            return recurrent[word].inputs
+        if word in others:
+            return others[word]["weight"].shape[0 if tokens else 1]
+    raise ImportRefused("the description", "names no module", "name the modules in order")
+
+
+def _state_inputs(line: Line, used: list) -> dict:
+    """Graph inputs h0 and c0 for all recurrent layers, in order, and a place for the last ones."""
+    if len({(one.units, one.op) for one in used}) > 1:
+        raise ImportRefused("the description", "asks for states, but the recurrent modules differ "
+                            "in kind or size", "leave states out")
+    counts = [one.directions for one in used for _ in range(one.layers)]
+    kinds = ("h0", "c0")[:1 + (used[0].op == "LSTM")]
+    return {"first": [line.state_input(name, counts, used[0].units) for name in kinds],
+            "last": [[], []], "rows": sum(counts)}
+
+
+def _append(line: Line, name: str, module: _Recurrent, description: Description, every: bool,
+            states: dict | None) -> None:
+    """All layers of a recurrent module; ``every`` False: only the last one's last states go on."""
+    more = {}
+    if module.op == "GRU":
+        more["linear_before_reset"] = 1
+    elif module.op == "RNN":
+        more["activations"] = [description.nonlinearity.capitalize()] * module.directions
+    for k in range(module.layers):
+        first = () if states is None else [chunks.pop(0) for chunks in states["first"]]
+        last = line.recurrent(name if module.layers == 1 else f"{name}.{k}", module.op,
+                              *module.layer(k), every=every or k < module.layers - 1,
+                              initial=first, **more)
+        for kept, tensor in zip(states["last"] if states else (), last):
+            kept.append(tensor)
+
+
+def _append_matrix(line: Line, name: str, parts: dict, *, embedding: bool) -> None:
+    what = f"tensor {quote(f'{name}.weight')}"
+    w = weights(parts["weight"], what)
+    if embedding:
+        return line.embedding(name, w)
+    bias = parts.get("bias")
+    if bias is not None:
+        bias = weights(bias, f"tensor {quote(f'{name}.bias')}", (len(w),))
+    return line.linear(name, w, bias)
