@@ -155,7 +155,7 @@ class Flow:
         if worst is None:
             self.say("float check: nothing here can run the file (install onnxruntime)")
         else:
-            self.say(f"float check: largest difference from {form} {worst:.2g} over {what}")
+            self.say(f"float check: at most {worst:.2g} from {form} over {what}")
 
     def quantise(self, network: FloatNetwork, batch: Batch) -> steps.Quantised:
         options = self.options.quantisation

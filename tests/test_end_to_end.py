@@ -15,7 +15,9 @@ from commands import command, example, files, program, refusal
 
 import sim
 import synth
-from gatewright import artefacts, cli, steps
+from gatewright import artefacts, cli_run, steps
+from gatewright.errors import GatewrightError
+from gatewright.flow import Flow, Mismatch
 
 RUN = ["run", "model.onnx", "--calibration", "c.npy", "--inputs", "x.npy", "--lanes", "8",
        "--sequences", "6"]
@@ -139,8 +141,8 @@ def test_steps_one_by_one_are_a_run(place, tmp_path):
 
 def test_same_bytes_twice(copy, monkeypatch):
     """Model and options decide the files, not the hour and not the folder's name."""
-    monkeypatch.setattr(cli.Flow, "verify", lambda *_, **__: None)
-    monkeypatch.setattr(cli, "_summary", lambda *_: None)
+    monkeypatch.setattr(Flow, "verify", lambda *_, **__: None)
+    monkeypatch.setattr(cli_run, "_summary", lambda *_: None)
     for out in ("one", "two"):
         done = command(*PLAIN[:-1], out, cwd=copy)
         assert done.status == 0, done
@@ -176,7 +178,7 @@ def test_run_with_place_and_route(tmp_path):
 
 FAILURES = {
     "quantise": (steps, "quantise", ValueError("too wide")),
-    "generate": (steps, "generate", cli.GatewrightError("generation", "no", "do this")),
+    "generate": (steps, "generate", GatewrightError("generation", "no", "do this")),
     "write": (artefacts, "save_core", OSError(28, "No space left on device")),
     "simulate": (steps, "verify", sim.SimulationError("The simulation gave no verdict; see log")),
     "interrupt": (steps, "verify", KeyboardInterrupt()),
@@ -198,11 +200,11 @@ def test_failing_step_leaves_nothing(copy, monkeypatch, name, force):
 
 
 @pytest.mark.parametrize(("error", "status"), [
-    (cli.Mismatch("h differs"), 1), (synth.DoesNotFit("needs 99 DSP, has 28; take fewer lanes"), 2),
+    (Mismatch("h differs"), 1), (synth.DoesNotFit("needs 99 DSP, has 28; take fewer lanes"), 2),
 ], ids=["mismatch", "does not fit"])
 def test_result_of_a_failed_proof_or_fit(copy, monkeypatch, error, status):
     """What led there is kept for a look, but never in the place of a folder that was whole."""
-    monkeypatch.setattr(cli.Flow, "verify", lambda *_, **__: (_ for _ in ()).throw(error))
+    monkeypatch.setattr(Flow, "verify", lambda *_, **__: (_ for _ in ()).throw(error))
     done = command(*PLAIN[:-1], "new", cwd=copy)
     assert done.status == status and str(error) in done.err and "what was made is in new" in \
         done.err
@@ -216,8 +218,8 @@ def test_result_of_a_failed_proof_or_fit(copy, monkeypatch, error, status):
 
 def test_force_replaces(copy, monkeypatch):
     before = files(copy / "out")
-    monkeypatch.setattr(cli.Flow, "verify", lambda *_, **__: None)
-    monkeypatch.setattr(cli, "_summary", lambda *_: None)
+    monkeypatch.setattr(Flow, "verify", lambda *_, **__: None)
+    monkeypatch.setattr(cli_run, "_summary", lambda *_: None)
     (copy / "out" / "verify.json").write_text("stale")
     assert "exists already" in refusal(command(*PLAIN, cwd=copy))
     done = command(*PLAIN, "--force", "--lanes", "3", cwd=copy)
@@ -373,9 +375,9 @@ def test_zero_words_prove_nothing(copy, monkeypatch):
 
 def test_json_of_a_mismatch(copy, monkeypatch):
     def differs(self, core, result, folder, rtl, **_):
-        raise cli.Mismatch("h: expected 1, not 2")
+        raise Mismatch("h: expected 1, not 2")
 
-    monkeypatch.setattr(cli.Flow, "verify", differs)
+    monkeypatch.setattr(Flow, "verify", differs)
     done = command("verify", "out", "--inputs", "x.npy", "--json", cwd=copy)
     assert done.status == 1 and json.loads(done.out)["words"] > 0
     assert done.err.splitlines()[-1] == "mismatch: h: expected 1, not 2"

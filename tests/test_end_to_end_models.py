@@ -134,7 +134,7 @@ def test_bit_exact(tmp_path, name):
     assert verify["cycles_measured"] == verify["cycles_predicted"]
     usual = verify["cycles_per_step_measured"]
     assert usual == (None if case.steps == 1 else verify["cycles_per_step_predicted"])
-    found = re.search(r"largest difference from the ONNX file itself (\S+) over", done.out)
+    found = re.search(r"at most (\S+) from the ONNX file itself over", done.out)
     assert float(found[1]) < 1e-5
     golden = json.loads((tmp_path / "out" / "golden.json").read_text())
     assert golden["sequences"] == case.sequences and golden["float_metric"] is None

@@ -9,7 +9,7 @@ import onnx_models as build
 import pytest
 from commands import example, full, unchanged
 
-from gatewright import cli
+from gatewright.flow import Flow
 
 
 @pytest.fixture
@@ -209,7 +209,7 @@ def test_out(place, monkeypatch, step, out, words, said):
     (place / "mine" / "thesis.tex").write_text("x")
     (place / "file").write_text("x")
     (place / "link").symlink_to(place / "mine")
-    monkeypatch.setattr(cli.Flow, "load", lambda *_: pytest.fail("work was begun"))
+    monkeypatch.setattr(Flow, "load", lambda *_: pytest.fail("work was begun"))
     start = full(**{"--out": out}) if step == "run" else [
         "quantise", "model.onnx", "--calibration", "c.npy", "--out", out]
     line = unchanged(place, *start, *words)

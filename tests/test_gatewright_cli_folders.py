@@ -9,7 +9,10 @@ import onnx_models as build
 import pytest
 from commands import command, example, files, full, program, refusal, unchanged
 
-from gatewright import cli
+from gatewright import artefacts
+from gatewright.cli_words import console_for
+from gatewright.flow import Flow
+from gatewright.options import Options
 
 COMMANDS = ("import", "quantise", "golden", "generate", "verify", "synth", "run", "demo", "doctor")
 
@@ -145,7 +148,7 @@ def test_tool_missing(folder, monkeypatch, tool):
     for words in (whole, [step, "out", *STEPS[step]]):
         line = unchanged(folder, *words)
         assert said in line and "install" in line
-    flow = cli.Flow(console=cli._console(), options=cli.Options(targets=("xc7a35t",)))
+    flow = Flow(console=console_for(), options=Options(targets=("xc7a35t",)))
     flow.need_tools(simulation=step == "synth", synthesis=step == "verify")  # not asked for
 
 
@@ -240,7 +243,7 @@ def test_error_of_the_disk(folder, monkeypatch):
     def full_disk(*_):
         raise OSError(28, "No space left on device", "out/golden.json")
 
-    monkeypatch.setattr(cli.artefacts, "save_golden", full_disk)
+    monkeypatch.setattr(artefacts, "save_golden", full_disk)
     line = unchanged(folder, "golden", "out", "--inputs", "x.npy")
     assert "No space left on device" in line and "check the path and the space" in line
 

@@ -7,6 +7,7 @@ from amaranth import Fragment
 
 from gatewright import cli, plan as planner, resources, steps
 from gatewright.errors import GatewrightError
+from gatewright.examples import example_dir
 from gatewright.plan import Limits, Row, best_of, plan, sensible_arrays, unit_formats
 from gatewright.planning import parse_duration
 from hw import blocks, ecp5, ice40
@@ -272,7 +273,7 @@ def run_cli(*args) -> None:
 
 
 def test_command_on_model_and_folder(tmp_path, capsys):
-    example = cli.example_dir()
+    example = example_dir()
     model, data = example / "model.onnx", example / "calib_inputs.npy"
     plans = {}
     run_cli("plan", model, "--target", "ecp5-25f", "--deadline", "10us", "--json")
@@ -298,7 +299,7 @@ def test_command_on_model_and_folder(tmp_path, capsys):
 
 
 def test_command_wrong(tmp_path):
-    model = cli.example_dir() / "model.onnx"
+    model = example_dir() / "model.onnx"
     (tmp_path / "empty").mkdir()
     for args, message in (
             ((model, "--clock", "-1"), r"^plan: Clock must be above 0"),

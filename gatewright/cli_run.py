@@ -1,0 +1,120 @@
+"""The commands that do every step: ``run``, and ``demo`` on the bundled example."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+import synth
+
+from . import artefacts, cli_words as words, show
+from .cli_words import console_for, need, print_json, read_results, targets_of
+from .examples import example_dir
+from .flow import Flow, Mismatch, choose_target
+from .folder import is_free, new_folder
+from .options import read_options
+
+__all__ = ["app", "run"]
+
+app = typer.Typer()
+
+
+@app.command(epilog="Example: gatewright run model.onnx --calibration calib.npy --inputs X.npy "
+                    "--out DIR. Without arguments it runs the bundled example.")
+def run(model: words.Model = None, calibration: words.Calibration = None,
+        inputs: words.Inputs = None, labels: words.Labels = None,
+        float_outputs: words.FloatOutputs = None, out: words.Out = None, force: words.Force = False,
+        config: words.Config = None, weight_width: words.WeightWidth = None,
+        act_width: words.ActWidth = None, cell_width: words.CellWidth = None,
+        method: words.MethodName = None, rounding: words.RoundingName = None,
+        headroom: words.Headroom = None, lanes: words.Lanes = None, cols: words.Cols = None,
+        argmax: words.Argmax = None, load_weights: words.LoadWeights = None,
+        target: words.Targets = None, sequences: words.Sequences = None, seed: words.Seed = None,
+        waves: words.Waves = False, portable: words.Portable = None,
+        no_synth: Annotated[bool, typer.Option("--no-synth", help="Leave place and route out.")]
+        = False,
+        as_json: words.AsJson = False):
+    """All steps, from the ONNX file to a proven, placed and routed core."""
+    options = read_options(
+        config, weight_width=weight_width, act_width=act_width, cell_width=cell_width,
+        method=method, rounding=rounding, headroom=headroom, lanes=lanes, cols=cols, argmax=argmax,
+        load_weights=load_weights, targets=targets_of(target), sequences=sequences, seed=seed,
+        portable=portable)
+    if model is None:
+        model = example_dir() / "model.onnx"
+        calibration = calibration or model.with_name("calib_inputs.npy")
+        inputs = inputs or model.with_name("inputs.npy")
+    need(calibration, "--calibration", "sequences to choose formats from")
+    need(inputs, "--inputs", "sequences to run and to prove equality on")
+    flow = Flow(console=console_for(as_json), options=options)
+    network = flow.import_model(model)
+    out = out or Path("build") / network.name
+    verdict, reports, failure = None, [], None
+    with new_folder(out, force=force) as folder:
+        flow.need_tools(synthesis=not no_synth)
+        samples, batch = flow.load(network, calibration), flow.load(network, inputs)
+        wanted = flow.load_labels(inputs, len(batch), labels)
+        flow.self_check(network, model, batch)
+        if float_outputs is not None:
+            flow.compare_recorded(network, batch, float_outputs)
+        quantised = flow.quantise(network, samples)
+        artefacts.save_quantised(folder, quantised)
+        result, speed = flow.golden(quantised, batch, wanted, model)
+        artefacts.save_golden(folder, result, speed)
+        targets = options.targets or (choose_target(quantised),)
+        core = flow.generate(quantised, targets[0])
+        rtl = artefacts.save_core(folder, core, quantised)
+        try:
+            verdict = flow.verify(core, result, folder, rtl, waves=waves)
+            for name in () if no_synth else targets:
+                reports.append(flow.synth(core, rtl, name, folder, result))
+        except (Mismatch, synth.SynthError) as error:
+            failure = _kept(error, folder, out)
+        files = read_results(folder, *(p.stem for p in sorted(folder.glob("*.json"))))
+    if failure is None:
+        _summary(flow, network, result, verdict, core, reports, out)
+    print_json(as_json, files | {"synth": reports})
+    if failure is not None:
+        raise failure
+
+
+def _kept(error: Exception, folder: Path,
+          out: Path) -> Exception:
+    """The error of a run whose folder, whole up to that step, is kept for a look.
+
+    Raised at once where another folder stands in its place: only a complete one may replace it.
+    """
+    if is_free(out):
+        return type(error)(f"{error} (what was made is in {out})".replace(str(folder), str(out)))
+    text = str(error).partition(" (log: ")[0]
+    raise type(error)(f"{text} ({out} is left as it was; to see what was made, give another --out)")
+
+
+def _summary(flow: Flow, network, result, verdict, core, reports,
+             out: Path) -> None:
+    cells = " -> ".join(f"{layer.cell} {layer.units}" for layer in network.layers)
+    rows = [("network", f"{network.name}: {cells}", "")]
+    for line in show.metric_lines(result):
+        rows.append(("accuracy", line, ""))
+    rows += [
+        ("proof", f"bit-exact: {verdict.words}/{verdict.words} words", "bold green"),
+        ("cycles", f"{verdict.cycles_measured} measured = {verdict.cycles_predicted} predicted; "
+                   f"{core.manifest['cycles_per_step']} a step, multipliers "
+                   f"{core.manifest['mac_utilisation']:.1%} busy", "")]
+    for report in reports:
+        clock = "no clock (not placed); " if report["fmax_mhz"] is None else (
+            f"{report['fmax_mhz']:.1f} MHz, {report['us_per_step']:.2f} us a step; ")
+        rows.append((report["target"], f"{clock}{report['lut']['used']:,} LUT, "
+                     f"{report['ff']['used']:,} FF, {report['bram']['used']} block RAM, "
+                     f"{report['dsp']['used']} DSP", ""))
+    rows.append(("folder", str(out), ""))
+    flow.console.print()
+    flow.console.print(show.summary(rows))
+
+
+@app.command(epilog="Takes no arguments; replaces build/demo each time.")
+def demo(out: Annotated[Path | None, typer.Option(help="Output folder; build/demo by default.")]
+         = None,
+         as_json: words.AsJson = False):
+    """The bundled digits example from import to place and route."""
+    run(out=out or Path("build") / "demo", force=True, as_json=as_json)

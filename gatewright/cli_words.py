@@ -1,0 +1,90 @@
+"""The words of the command line: arguments and options that several commands share."""
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+import synth
+
+from .errors import GatewrightError
+from .folder import read_json
+
+__all__ = [
+    "ActWidth", "Argmax", "AsJson", "Calibration", "CellWidth", "Cols", "Config", "FloatOutputs",
+    "Folder", "Force", "Headroom", "Inputs", "Labels", "Lanes", "LoadWeights", "MethodName",
+    "Model", "Out", "Portable", "RoundingName", "Seed", "Sequences", "Targets", "Waves",
+    "WeightWidth", "console_for", "need", "print_json", "read_results", "targets_of",
+]
+
+Model = Annotated[Path | None, typer.Argument(help="ONNX file with RNN, GRU or LSTM layers; the "
+                                                   "bundled example if left out.")]
+Folder = Annotated[Path, typer.Argument(metavar="DIR", help="Folder made by 'quantise' or 'run'.")]
+Calibration = Annotated[Path | None, typer.Option(
+    help="Sequences (.npy) that formats are chosen from, some dozens; initial states beside it "
+         "as NAME_<graph input>.npy.")]
+Inputs = Annotated[Path | None, typer.Option(
+    help="Sequences (.npy) to run: n sequences, each in the graph's own layout.")]
+Labels = Annotated[Path | None, typer.Option(
+    help="Labels or target values; labels.npy beside the inputs if there.")]
+FloatOutputs = Annotated[Path | None, typer.Option(
+    help="Recorded float outputs (.npy) to compare the import with.")]
+Out = Annotated[Path | None, typer.Option(help="Output folder; build/NAME by default.")]
+Force = Annotated[bool, typer.Option(
+    "--force", help="Replace an existing output folder once the new one is complete.")]
+Config = Annotated[Path | None, typer.Option(help="TOML file with the same options.")]
+WeightWidth = Annotated[int | None, typer.Option(help="Bits of a weight, 2 to 16 (8).")]
+ActWidth = Annotated[int | None, typer.Option(
+    help="Bits of inputs, states, gates and results, 4 to 18 (16).")]
+CellWidth = Annotated[int | None, typer.Option(help="Bits of the LSTM's c, 8 to 24 (16).")]
+MethodName = Annotated[str | None, typer.Option(
+    help="How ranges are taken: minmax, percentile or least-squares.")]
+RoundingName = Annotated[str | None, typer.Option(
+    help="Weights to integers: calibrated (on the data's own sums) or nearest.")]
+Headroom = Annotated[int | None, typer.Option(
+    help="Spare integer bits of inputs and unbounded results.")]
+Lanes = Annotated[int | None, typer.Option(
+    help="Rows worked on at once; by default what fits the device.")]
+Cols = Annotated[int | None, typer.Option(help="Vector elements a cycle, a power of two (1).")]
+Argmax = Annotated[bool | None, typer.Option(
+    "--argmax", help="Output the index of the largest result instead of the results.")]
+LoadWeights = Annotated[bool | None, typer.Option(
+    "--load-weights/--rom-weights", help="Take the weights over the input stream after a reset, "
+                                         "or from memories that the bitstream fills; by default "
+                                         "what the device needs.")]
+Portable = Annotated[bool | None, typer.Option(
+    "--portable", help="Route the portable Verilog even where the device family has a form with "
+                       "its own multipliers and memories.")]
+Targets = Annotated[list[str] | None, typer.Option(
+    "--target", help=f"Device: {', '.join(synth.TARGETS)}. May be given several times; the "
+                     "smallest ECP5 that holds the weights by default.")]
+Sequences = Annotated[int | None, typer.Option(help="Sequences to simulate (50).")]
+Seed = Annotated[int | None, typer.Option(help="Of the bench's pauses and the placement (1).")]
+Waves = Annotated[bool, typer.Option("--waves", help="Write a wave file (FST where possible).")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print the result as JSON on stdout, "
+                                                     "everything else on stderr.")]
+
+
+def console_for(as_json: bool = False) -> Console:
+    """Where people read; names from files are not markup there."""
+    return Console(stderr=as_json, markup=False, emoji=False, highlight=False)
+
+
+def print_json(as_json: bool, value) -> None:
+    if as_json:
+        print(json.dumps(value, indent=1, default=str))
+
+
+def targets_of(names: list | None) -> tuple | None:
+    return tuple(names) if names else None
+
+
+def read_results(folder: Path, *names: str) -> dict:
+    return {name: read_json(folder / f"{name}.json", "run the step again") for name in names}
+
+
+def need(value, option: str, what: str) -> None:
+    if value is None:
+        raise GatewrightError(option, "is missing", f"give {what}")
