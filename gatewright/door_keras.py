@@ -229,9 +229,9 @@ def _append(line: Line, file: KerasFile, layer: _Layer, place: str, notes: list)
     elif kind == "BatchNormalization":
         _normalise(line, file, layer, place)
     else:
-        raise layer.refuse("is not supported", "LSTM, GRU, SimpleRNN, Bidirectional, Embedding, "
-                           "Dense, TimeDistributed(Dense), Activation, BatchNormalization, "
-                           "pooling over time and Dropout are")
+        raise layer.refuse("is not supported", "leave it out or do it outside of the model (LSTM, "
+                           "GRU, SimpleRNN, Bidirectional, Embedding, Dense, TimeDistributed(Dense)"
+                           ", Activation, BatchNormalization and pooling over time are read)")
 
 
 def _arrays(file: KerasFile, layer: _Layer, place: str, count: int) -> list:
@@ -287,7 +287,7 @@ def _activations(file: KerasFile, layer: _Layer) -> dict:
                                          0.5)}
     if other := [word for word in words if word not in known]:
         raise layer.refuse(f"the function {quote(other[0])} in a cell is not supported",
-                           f"use {', '.join(_DEFAULTS[layer.kind][::-1][:2])}")
+                           f"use {', '.join(known)}")
     functions = [known[word] for word in words]
     return {"activations": [function[0] for function in functions],
             "activation_alpha": [function[1] for function in functions if len(function) > 1],

@@ -63,7 +63,7 @@ class KerasFile:
         try:
             self._file = h5py.File(io.BytesIO(weights), "r")
         except Exception:
-            raise self._damaged("the member 'model.weights.h5'") from None
+            raise self._damaged("member 'model.weights.h5'") from None
         self._elements = 0
 
     @staticmethod
@@ -119,7 +119,7 @@ class KerasFile:
         """
         group = self._open("layers")
         if not isinstance(group, h5py.Group) or len(group) > MAX_GROUPS:
-            raise self._damaged("the weights 'layers'")
+            raise self._damaged("weights 'layers'")
         named = {self._told(path): path for path in (f"layers/{part}" for part in group)}
         paths, counts = [], Counter()
         for name, kind in layers:

@@ -107,7 +107,8 @@ def _lower(path: Path) -> tuple | None:
     try:
         return _translate(path, kind, path.read_bytes())
     except GatewrightError as error:
-        raise ImportRefused(f"{what}: {error}") from None
+        text = str(error).removeprefix("the file: ")
+        raise ImportRefused(f"{what}: {text}") from None
     except OSError as error:
         raise ImportRefused(what, f"cannot be read ({error.strerror})",
                             "check its permissions") from None
@@ -151,7 +152,7 @@ def _kind(path: Path) -> str | None:
 def _translate(path: Path, kind: str, data: bytes) -> tuple:
     """(bytes of an ONNX file, notes, SHA-256 of all that was read)."""
     digest = hashlib.sha256(data)
-    if kind == "archive" and is_keras(data):
+    if kind == "archive" and (path.suffix.lower() == ".keras" or is_keras(data)):
         return *keras_line(data), digest.hexdigest()
     read = read_safetensors if kind == "safetensors" else read_pt
     tensors, metadata = read(data)
