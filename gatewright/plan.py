@@ -23,7 +23,8 @@ from hw.layout import Layout
 from hw.program import make_program
 
 from . import steps
-from .resources import dsp_blocks, memories, products, ram_blocks
+from .device_blocks import dsp_blocks, ram_blocks
+from .resources import memories, products
 
 __all__ = ["DEFAULT_CLOCK_MHZ", "Limits", "Row", "best_of", "plan", "sensible_arrays", "table",
            "unit_formats"]

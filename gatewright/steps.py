@@ -24,8 +24,9 @@ from hw.image import load_words
 from hw.program import make_program
 
 from .accuracy import measure, signal_errors, top1_agreement
+from .device_blocks import dsp_blocks
 from .errors import GatewrightError
-from .resources import dsp_blocks, products
+from .resources import products
 
 __all__ = ["Golden", "Quantised", "default_lanes", "generate", "golden", "needs_loading",
            "place_and_route", "quantise", "stimulus", "verify"]
