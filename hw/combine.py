@@ -91,9 +91,12 @@ class Combine(wiring.Component):
         return m
 
     @staticmethod
-    def _halved(value, places: int):
-        """value * 2**places plus half of that: what rounds a sum of products costs no adder."""
-        return Cat(C(1 << (places - 1), places), value).as_signed()
+    def _rounded_sum(value, product, places: int):
+        """value * 2**places + product, rounded half up to ``places`` fewer bits, and one more.
+
+        Only the bits that are kept, and the one below them, need an adder.
+        """
+        return Cat(C(1, 1), value).as_signed() + product[places - 1:].as_signed()
 
     def _first_product(self, m: Module, at, tags, held):
         """f*c + i*g, or nx + r*nh: the argument of the second table, at station ``state``."""
@@ -116,12 +119,13 @@ class Combine(wiring.Component):
             with m.If((tags[0].op == Op.LSTM) & (tags[0].gate == LSTM_F)):
                 m.d.comb += mul.b.eq(old)
             frac = max(gate + cell.frac, 2 * gate)
-            half = 1 << (frac - cell.frac - 1)  # round half up, added on the way
+            half = frac - cell.frac - 1  # round half up: this bit is added on the way
             forget = Signal(signed(layout.act_width + cell.width + frac + 2 - gate - cell.frac),
                             reset_less=True)
             product = tags[at.product]
             with m.If(product.valid & (product.gate == LSTM_F)):
-                m.d.sync += forget.eq(mul.p.shift_left(frac - gate - cell.frac) + half)
+                kept = mul.p.shift_left(frac - gate - cell.frac)
+                m.d.sync += forget.eq(Cat(kept[:half], kept[half:].as_signed() + 1).as_signed())
             total = delay(m, forget + mul.p.shift_left(frac - 2 * gate), pipeline.stage,
                           name="total")
             value, clipped = saturate(total >> (frac - cell.frac), cell.width)
@@ -144,8 +148,8 @@ class Combine(wiring.Component):
             with m.If(tags[0].op == Op.GRU):
                 m.d.comb += mul.a.eq(self.nh)
             nx = delay(m, self.nx, pipeline.multiplier, name="nx")
-            sums = delay(m, self._halved(nx, gate) + mul.p, pipeline.stage, name="sums")
-            value, _ = saturate(sums >> gate, pre.width)
+            sums = delay(m, self._rounded_sum(nx, mul.p, gate), pipeline.stage, name="sums")
+            value, _ = saturate(sums >> 1, pre.width)
             candidate = delay(m, value, 1, name="candidate")
             argument = candidate if not lstm else Mux(tags[at.state].op == Op.GRU, candidate,
                                                       argument).as_signed()
@@ -211,8 +215,8 @@ class Combine(wiring.Component):
                     m.d.comb += [addend.eq(carried), other.eq(old - carried),
                                  factor.eq(updates.r_data.as_signed())]
         addend = delay(m, addend, wait + pipeline.multiplier, name="addend")
-        total = delay(m, self._halved(addend, gate) + mul.p, pipeline.stage, name="total")
-        value, _ = saturate(total >> gate, width)
+        total = delay(m, self._rounded_sum(addend, mul.p, gate), pipeline.stage, name="total")
+        value, _ = saturate(total >> 1, width)
         out = delay(m, value, pipeline.stage, name="out")
         m.d.comb += [self.result.eq(out), self.result_tag.eq(result),
                      self.result_tag.valid.eq(result.valid & result.anchor

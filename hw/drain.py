@@ -63,7 +63,10 @@ class Drain(wiring.Component):
         gate = Signal(range(4))
         group = Signal(range(max(2, max(p.groups for p in program.phases))))
         row_addr = Signal.like(self.row_addr)
-        state_index, dest_index = Signal(layout.group_bits), Signal(layout.group_bits)
+        state_index = Signal(layout.group_bits)
+        # Most programs have a result's place in the vector memory equal to its unit's number.
+        apart = any(phase.dest_base != phase.unit_base for phase in program.phases)
+        dest_index = Signal(layout.group_bits) if apart else state_index
 
         last_gate, last_group, done = Signal(), Signal(), Signal()
         m.d.comb += [last_gate.eq(gate == row["gates"]), last_group.eq(group == row["groups"]),
@@ -71,8 +74,9 @@ class Drain(wiring.Component):
         with m.If(active):
             m.d.sync += [slot.eq(slot + 1), row_addr.eq(row_addr + 1), gate.eq(gate + 1)]
             with m.If(last_gate):
-                m.d.sync += [gate.eq(0), group.eq(group + 1), state_index.eq(state_index + 1),
-                             dest_index.eq(dest_index + 1)]
+                m.d.sync += [gate.eq(0), group.eq(group + 1), state_index.eq(state_index + 1)]
+                if apart:
+                    m.d.sync += dest_index.eq(dest_index + 1)
             with m.If(done):
                 m.d.sync += active.eq(0)
         with m.If(self.loaded):
@@ -85,8 +89,9 @@ class Drain(wiring.Component):
                             m.d.sync += [row[key].eq(value) for key, value in values.items()
                                          if key != "op"]
                             m.d.sync += [op.eq(values["op"]), row_addr.eq(values["row_base"]),
-                                         state_index.eq(values["state_base"]),
-                                         dest_index.eq(values["dest_base"])]
+                                         state_index.eq(values["state_base"])]
+                            if apart:
+                                m.d.sync += dest_index.eq(values["dest_base"])
 
         out = self.tag
         m.d.comb += [

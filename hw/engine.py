@@ -175,12 +175,24 @@ class Engine(wiring.Component):
         state = (vectors.r_data.word_select(column, cols * act_width) if column_bits
                  else vectors.r_data)
         masking = C(0) if network.loads_state else later(issue.masked, "masked")
-        vector = Mux(later(issue.source == Source.INPUT, "from_input"), inputs.r_data,
-                     Mux(masking, 0, state))
         shift = later(issue.shift, "shift")
-        self._operands = delay(m, Cat(
-            (vector.word_select(k, act_width).as_signed() << shift)[:network.operand_width]
-            for k in range(cols)), pipeline.broadcast, name="broadcast")
+
+        def by_shift(element, by):
+            operand = Signal(signed(network.operand_width))
+            m.d.comb += operand.eq(element << by)
+            return operand
+
+        def operands(vector, from_input):
+            """Elements shifted left; where that is always the same, it costs nothing."""
+            shifts = {segment.shift for phase in program.phases for segment in phase.segments
+                      if (segment.source is Source.INPUT) == from_input}
+            by = shift if len(shifts) > 1 else C(shifts.pop() if shifts else 0)
+            return Cat(by_shift(vector.word_select(k, act_width).as_signed(), by)
+                       for k in range(cols))
+
+        chosen = Mux(later(issue.source == Source.INPUT, "from_input"),
+                     operands(inputs.r_data, True), Mux(masking, 0, operands(state, False)))
+        self._operands = delay(m, chosen, pipeline.broadcast, name="broadcast")
 
         # A state word stands at the vector memory's output, or at a cell memory's.
         if network.returns_state:

@@ -141,9 +141,11 @@ class MacArray(wiring.Component):
                     controls[group].residue == (2 - k // self._posts) % 3))
             lanes.append(lane)
         # A pass that needs few slots may be followed early: its token ends where the next begins.
-        tokens = [Signal(name=f"token{k}") for k in range(self._lanes // self._posts)]
-        for token, before in zip(tokens, [None, *tokens], strict=False):
-            m.d.sync += token.eq(control.last if before is None else before & ~control.last)
+        first, others = Signal(name="token"), Signal(self._lanes // self._posts - 1, name="tokens")
+        m.d.sync += [first.eq(control.last), others.eq(Cat(first, others))]
+        with m.If(control.last):
+            m.d.sync += others.eq(0)
+        tokens = [first, *others]
         self._fetch(m, lanes, tokens, "sum", self.rows)
         if self._split:
             self._fetch(m, lanes, tokens, "first_part", self.first_parts)

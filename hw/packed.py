@@ -1,11 +1,14 @@
-"""Two narrow products by one wide multiplier: for devices whose multipliers run short.
+"""Two narrow products by one wide multiplier, for devices whose multipliers run short.
 
-A word of two weights, ``w1 * 2**K + w0``, times ``b`` is ``p1 * 2**K + p0``. The low K bits are p0's;
-above them p1 lies on p0's upper part, h0. Two facts tell them apart: p0's sign follows from the
-signs of its factors, and p1 modulo 2**L, for the L bits of h0 below its sign, is a small product of
-low bits. The product's upper part minus {sign of p0, that small product} is then {p1 without its
-low bits, h0 without its sign}: one subtraction gives both. Where p0 ends below bit K there is
-nothing to tell apart, and its sign alone is taken back.
+A word of two weights, w = w1 * 2**K + w0, times b is p1 * 2**K + p0. Its low K bits are p0's; above
+them lies p1 + h0, where h0 is p0's upper part. Two things are known of these without the wide
+product: whether h0 is negative, from the signs of w0 and b; and the low L bits of p1, a small
+product, where L is how many bits h0 has below its sign. Subtracting both from p1 + h0,
+
+    (p1 + h0) - (low - 2**L * negative) = 2**L * (p1 // 2**L) + h0 mod 2**L,
+
+leaves the missing bits of p1 and of p0 side by side. Where p0 ends below bit K, there is no h0 but
+its sign, which is p0's bit K - 1.
 """
 
 from collections.abc import Callable
@@ -51,8 +54,9 @@ class Packing:
             if value < 2:
                 raise ValueError(f"{name} must be at least 2 bits, not {value!r}")
         if self.shift < self.weight_width:
-            raise ValueError(f"word_width must be at least {self.word_width - self.shift} + "
-                             f"{self.weight_width} bits, not {self.word_width!r}")
+            raise ValueError("word_width must be at least "
+                             f"{2 * self.weight_width + (not self.symmetric)} bits, not "
+                             f"{self.word_width!r}")
 
     @property
     def shift(self) -> int:
@@ -126,27 +130,28 @@ class Overlap(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        k, overlap = self._packing.shift, self._packing.overlap
-        w0, w1 = self.w[:self._packing.weight_width].as_signed(), Signal(overlap)
+        k, n = self._packing.shift, self._packing.overlap
+        width, half = self._packing.weight_width, self._packing.weight_width // 2
         # Where w0 is negative, what stands above it is w1 - 1.
+        w1 = Signal(n)
         m.d.comb += w1.eq(self.w[k:].as_signed() + self.w[k - 1])
+        # Whether w0 has a one, half by half: a wide OR behind a memory would be the longest path.
+        w_ones = Cat(self.w[:half].any(), self.w[half:width].any())
         early = int(self._latency > 2)
-        levels = self._latency - early
-        w1, b = delay(m, w1, early, name="w1"), delay(m, self.b[:overlap], early, name="b")
-        w_negative, w_positive, b_negative, b_positive = (
+        w1, b, w_ones, w_negative, b_negative, b_positive = (
             delay(m, value, early, name=name) for name, value in (
-                ("w_negative", w0 < 0), ("w_positive", w0 > 0),
+                ("w1", w1), ("b", self.b[:n]), ("w_ones", w_ones), ("w_negative", self.w[k - 1]),
                 ("b_negative", self.b < 0), ("b_positive", self.b > 0)))
+        levels = self._latency - early
         m.d.comb += self.negative.eq(delay(
-            m, (w_negative & b_positive) | (w_positive & b_negative), levels, name="negative"))
-        terms = [Mux(w1[row], b << row, 0) for row in range(overlap)]
+            m, Mux(w_negative, b_positive, b_negative & w_ones.any()), levels, name="negative"))
+        # Rows of the small product, two of them added in each cycle, what is left in the last.
+        terms = [Mux(w1[row], b << row, 0) for row in range(n)]
         for level in reversed(range(levels)):
-            size, sums = 2 if level else overlap, []
-            for first in range(0, len(terms), size or 1):
-                total = Signal(overlap, name=f"sum{level}_{first}", reset_less=True)
-                m.d.sync += total.eq(sum(terms[first:first + size]))
-                sums.append(total)
-            terms = sums
+            size = 2 if level else max(1, n)
+            groups = [terms[first:first + size] for first in range(0, len(terms), size)]
+            terms = [Signal(n, name=f"sum{level}_{g}", reset_less=True) for g in range(len(groups))]
+            m.d.sync += [total.eq(sum(group)) for total, group in zip(terms, groups)]
         m.d.comb += self.low.eq(Cat(terms))
         return m
 

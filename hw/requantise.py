@@ -53,7 +53,7 @@ class Requantise(wiring.Component):
         total = step(self.acc.shift_left(fmt.lift) + self.bias, "total")
         # What every row shifts by costs nothing.
         base = (total >> fmt.base_shift) if fmt.base_shift else total
-        low = min(2, fmt.shift_width)
+        low = fmt.shift_width // 2
         shift_q = step(self.shift, "shift")
         shift_qq = step(shift_q, "coarse_shift")
         coarse = step(base >> (shift_q[low:] << low) if fmt.shift_width > low else base, "coarse")
