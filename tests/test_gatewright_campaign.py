@@ -123,7 +123,7 @@ def test_failing_command(tmp_path):
     broken = replace(TINY, lanes=5000)
     result = _cli("--only", broken.to_json(), "--no-shrink", "--out", tmp_path / "a.jsonl")
     assert result.exit_code == 1
-    assert "ValueError: Lanes must be an integer from 1 to 1024, not 5000" in result.output
+    assert "ValueError: Lanes must be an integer from 1 to 4096, not 5000" in result.output
     again = re.search(r"--only '(.*)'", result.output)[1]
     assert Config.from_json(again) == broken
 
