@@ -72,7 +72,8 @@ class _Recurrent:
     """nn.RNN, nn.GRU or nn.LSTM (or one of their cells), as its tensors tell."""
 
     def __init__(self, name: str, parts: dict):
-        self.what, self.parts = f"module {quote(name)}", parts
+        self.what = f"module {quote(name)}" if name else "the module"
+        self.parts = parts
         first = parts.get((0, False), {})
         if any("weight_hr" in part for part in parts.values()):
             raise ImportRefused(self.what, "has a projection (proj_size, weight_hr_l0), which is "
@@ -113,11 +114,9 @@ class _Recurrent:
                 found[name].append(weights(part[name], f"{self.what}, tensor {quote(label)}",
                                            shapes[name])[order])
         counts = {name: len(arrays) for name, arrays in found.items()}
-        if len(set(counts.values())) > 1 and any(counts[b] for b in ("bias_ih", "bias_hh")):
-            raise ImportRefused(self.what, f"has some of layer {k}'s biases, not all",
-                                "save the whole state dict")
-        if min(counts["weight_ih"], counts["weight_hh"]) < self.directions:
-            raise ImportRefused(self.what, f"lacks weights of layer {k}",
+        if min(counts["weight_ih"], counts["weight_hh"]) < self.directions \
+                or not counts["bias_ih"] == counts["bias_hh"] in (0, self.directions):
+            raise ImportRefused(self.what, f"lacks weights or biases of layer {k}",
                                 "save the whole state dict")
         bias = None
         if found["bias_ih"]:
@@ -185,10 +184,8 @@ def _proposal(recurrent: dict, others: dict) -> list:
 def _order(recurrent: dict, others: dict, description: Description, where: str) -> list:
     """The words of the line, from the description or where there is no choice."""
     if not recurrent:
-        listed = ", ".join(quote(name) for name in list(others)[:4])
-        raise ImportRefused("the state dict", f"has no weights of nn.RNN, nn.GRU or nn.LSTM "
-                            f"(no weight_hh_l0; it has {listed})",
-                            "save the state dict of the whole model")
+        raise ImportRefused("the state dict", "has no weights of nn.RNN, nn.GRU or nn.LSTM "
+                            "(no weight_hh_l0)", "save the state dict of the whole model")
     lacks_function = description.nonlinearity is None and any(
         one.op == "RNN" for one in recurrent.values())
     only = list(recurrent) if len(recurrent) == 1 and not others else None

@@ -165,7 +165,7 @@ class _Program:
                 stack.append(_Global(f"{stack.pop()} {member}"))
             elif name == "BINPERSID":
                 stack.append(_storage(stack.pop()))
-            elif name == "REDUCE":
+            elif name in ("REDUCE", "NEWOBJ"):
                 arguments = stack.pop()
                 stack.append(_call(stack.pop(), arguments))
             elif name == "BUILD":

@@ -16,7 +16,7 @@ from golden.reference import Batch
 
 from .door_check import SEQUENCES, judge, random_batch
 from .door_torch import Description, line_of
-from .door_torch_trace import trace
+from .door_torch_trace import WrongLayout, trace
 from .doors import import_lowered
 from .errors import ImportRefused, quote
 from .onnx_check import float_outputs
@@ -45,28 +45,29 @@ def _inputs(torch, module, steps: int) -> list:
 
 def _words(torch, module) -> tuple:
     """(words of the line, which of ``_inputs`` fits)."""
-    refusals = []
+    refusal = ImportRefused("the module", "has no recurrent layer", "Gatewright builds networks "
+                            "with nn.RNN, nn.GRU or nn.LSTM")
     for choice, (_, time) in enumerate(_inputs(torch, module, 1)):
         try:
             with warnings.catch_warnings(action="ignore"):
                 found = [trace(torch, module, _inputs(torch, module, steps)[choice][0], time)
                          for steps in LENGTHS]
-        except ImportRefused as error:
-            refusals.append((0, error))
+        except WrongLayout as error:
+            refusal = error
+        except ImportRefused:
+            raise
         except Exception as error:         # whatever the module itself raises on such an input
-            refusals.append((1, ImportRefused(
-                "the module", f"does not run on a short sequence ({type(error).__name__}: "
-                f"{str(error)[:120]})", "its forward must take one tensor: (batch, time, "
-                "features), or (batch, time) token ids")))
+            if not isinstance(refusal, WrongLayout):
+                refusal = ImportRefused(
+                    "the module", f"does not run on a short sequence ({type(error).__name__}: "
+                    f"{str(error)[:120]})", "its forward must take one tensor: (batch, time, "
+                    "features), or (batch, time) token ids")
         else:
             if found[0] == found[1]:
                 return found[0], choice
-            refusals.append((0, ImportRefused("the module", "does something else at other sequence "
-                                              "lengths", "use y[:, -1] for the last step")))
-    if not refusals:
-        raise ImportRefused("the module", "has no recurrent layer", "Gatewright builds networks "
-                            "with nn.RNN, nn.GRU or nn.LSTM")
-    raise min(refusals, key=lambda refusal: refusal[0])[1]
+            raise ImportRefused("the module", "does something else at other sequence lengths",
+                                "use y[:, -1] for the last step")
+    raise refusal
 
 
 def from_torch(module, *, name: str | None = None, states: bool = False) -> FloatNetwork:
@@ -119,6 +120,9 @@ def from_torch(module, *, name: str | None = None, states: bool = False) -> Floa
                           producer=f"PyTorch {torch.__version__} module")
     network = import_lowered(made, f"module {quote(kind)}", name or kind)
     worst = _difference(torch, module, network, choice)
+    if _inputs(torch, module, 1)[choice][1] == 0:
+        notes = ("The module takes time on its first axis; the network's data is "
+                 "(batch, time, features).", *notes)
     return replace(network, notes=(
         f"Largest difference from the module itself {worst:.2g}, over {SEQUENCES} random "
         "sequences.", *notes, *network.notes))

@@ -11,7 +11,7 @@ import numpy as np
 
 from .errors import ImportRefused, quote
 
-__all__ = ["trace"]
+__all__ = ["WrongLayout", "trace"]
 
 _PLACE = "torch.nn.modules."    # of PyTorch's own modules
 _CONTAINERS = {"Sequential", "ModuleList", "ModuleDict"}
@@ -32,6 +32,10 @@ _OVER_TIME = {"mean": "mean", "amax": "max", "max": "max"}
 _MADE = {"new_zeros", "new_ones", "new_full", "new_empty", "zeros_like", "ones_like", "full_like",
          "requires_grad_"}
 _SERIES = "only layers in series are supported"
+
+
+class WrongLayout(ImportRefused):
+    """The module does not take its steps on the axis on which they were given."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -185,8 +189,8 @@ class _Walk:
         if ids.ndim == 3:
             ids = ids.transpose(0, 1) if part.batch_first else ids
             if ids.shape[1] != 1:
-                raise ImportRefused(what, f"reads {ids.shape[1]} sequences at once",
-                                    "is batch_first as it should be?")
+                raise WrongLayout(what, f"reads {ids.shape[1]} sequences at once",
+                                  "is batch_first as it should be?")
             ids = ids[:, 0]
         words, steps = self.read(ids.numpy(), what)
         words = (*words, name)
