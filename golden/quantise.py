@@ -40,7 +40,7 @@ class QuantOptions:
     rounding : Rounding
     per_row : bool
         One weight fraction a row (True) or a matrix.
-    operand_width : int, 16 to 27
+    operand_width : int, 4 to 27
         Bits that the multipliers take of a vector element; what ``act_width`` leaves of it is there
         to line up the two parts of a row. 18 is what most DSP blocks have, 16 the iCE40's.
     headroom : int or None
@@ -59,7 +59,7 @@ class QuantOptions:
 
     def __post_init__(self):
         for name, low, high in (("weight_width", 2, 16), ("act_width", 4, 18),
-                                ("cell_width", 8, 24), ("operand_width", 16, 27)):
+                                ("cell_width", 8, 24), ("operand_width", 4, 27)):
             value = getattr(self, name)
             if not isinstance(value, int) or isinstance(value, bool):
                 raise TypeError(f"{name} must be an integer, not {value!r}")

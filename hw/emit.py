@@ -74,7 +74,7 @@ def to_verilog(elaboratable, name: str) -> str:
 
 def generate(network: IntNetwork, *, lanes: int, cols: int = 1, posts: int = 1,
              argmax: bool = False, load_weights: bool = False, pipeline: str = "deep",
-             wide: bool = False, name: str | None = None, family: str = "portable",
+             wide: bool = False, pack: bool = False, name: str | None = None, family: str = "portable",
              table: TanhTable | None = None) -> Core:
     """Lay a network out, time it, and write its Verilog.
 
@@ -92,6 +92,8 @@ def generate(network: IntNetwork, *, lanes: int, cols: int = 1, posts: int = 1,
         for small nets, at a lower clock; from plain Verilog in every family.
     wide : bool
         Input words hold ``cols`` elements and output words ``posts`` results, not one.
+    pack : bool
+        Two lanes share a multiplier, exactly; for weights of up to 8 bits and multipliers of 18.
     name : str or None
         Module name; the network's own by default.
     family : str
@@ -115,7 +117,7 @@ def generate(network: IntNetwork, *, lanes: int, cols: int = 1, posts: int = 1,
         raise ValueError(f"Name must be a lower-case identifier, not {name!r}")
     program = make_program(network, lanes=lanes, cols=cols, posts=posts, argmax=argmax,
                            load_weights=load_weights, pipeline=pipeline_named(pipeline),
-                           wide=wide, table=table)
+                           wide=wide, pack=pack, table=table)
     layout = make_layout(program, family=family_named(family))
     engine = Engine(layout)
     core = Core(name=name, layout=layout, verilog=to_verilog(engine, name), manifest={})

@@ -30,7 +30,8 @@ def _to_array(program: Program) -> int:
 
 def make_layout(program: Program, *, family: Family = PORTABLE) -> Layout:
     """Time a program with the depths of the blocks that it will run on."""
-    array = MacArray.latency(slots=program.slots, cols=program.cols, pipeline=program.pipeline)
+    array = MacArray.latency(slots=program.slots, cols=program.cols, pipeline=program.pipeline,
+                             packed=program.packing is not None)
     latencies = Latencies(mac=_to_array(program) + array, post=ElementWise.latency(program),
                           output=Output.latency, dump=program.pipeline.ram)
     return Layout(program=program, schedule=make_schedule(program, latencies), family=family)
@@ -226,7 +227,7 @@ class Engine(wiring.Component):
             lanes=program.lanes, cols=program.cols, posts=program.posts,
             operand_width=network.operand_width, weight_width=network.weight_width,
             acc_width=network.acc_width, split=layout.rows.split, family=layout.family,
-            pipeline=pipeline)
+            pipeline=pipeline, packing=program.packing)
         wait = _to_array(program)
         # A row's tag leads the row; the drain itself takes a cycle.
         ahead = layout.schedule.latencies.mac - ElementWise.lead(pipeline) - 1

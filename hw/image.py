@@ -38,10 +38,14 @@ def _phase_weights(phase: Phase, lanes: int, cols: int) -> np.ndarray:
 
 
 def weight_image(program: Program) -> list:
-    """The weight memory, ``lanes * cols * weight_width`` bits a word, in reading order."""
+    """The weight memory, ``program.weight_bits`` a word, in reading order."""
     codes = np.concatenate([_phase_weights(phase, program.lanes, program.cols)
                             for phase in program.phases])
-    return _words(codes, program.network.weight_width)
+    if (packing := program.packing) is None:
+        return _words(codes, program.network.weight_width)
+    pairs = codes.reshape(len(codes), program.lanes // 2, 2, program.cols)
+    return _words(packing.pack(pairs[:, :, 0], pairs[:, :, 1]).reshape(len(codes), -1),
+                  packing.word_width)
 
 
 def load_words(program: Program) -> list:

@@ -14,9 +14,10 @@ class Loader(wiring.Component):
     """Takes the input stream apart: weights (if they are loaded), then, sequence by sequence,
     initial states (if the network loads them) and steps.
 
-    One word a cycle: an element, a column of elements, a token or a state. A bank is full when its last word is in, or at ``last``; a step that ``last``
-    cuts short runs with what stands in the bank and counts as an error, so that the sequence after
-    it is exact. A ``last`` among the state words is an error too: states start over.
+    One word a cycle: an element, a column of elements, a token or a state. A bank is full when its
+    last word is in, or at ``last``; a step that ``last`` cuts short runs with what stands in the
+    bank and counts as an error, so that the sequence after it is exact. A ``last`` among the state
+    words is an error too: states start over.
 
     Parameters
     ----------

@@ -1,6 +1,6 @@
 """The MAC array: lanes of multipliers and accumulators, and the way from there to the posts."""
 
-from functools import reduce
+from functools import partial, reduce
 from operator import add, or_
 
 from amaranth import *
@@ -10,50 +10,41 @@ from amaranth.utils import ceil_log2
 
 from .blocks import delay, stages
 from .families import Family
+from .packed import PackedMultiplier, Packing
 from .pipeline import DEEP, Pipeline
 
-__all__ = ["MacArray", "group_size"]
+__all__ = ["MacArray", "group_size", "word_width"]
 
 
 class Lane(wiring.Component):
-    """One row of a pass: ``cols`` multipliers, an adder tree, an accumulator.
+    """One row of a pass: an adder tree over its ``cols`` products, and an accumulator.
 
     Restarts without a bubble: the accumulator clears in the cycle in which its sum is captured. The
     sum stands until the next pass is captured, so that it can be fetched at any time before.
 
     Members
     -------
-    a : In(cols * operand_width), w : In(cols * weight_width), elements, column 0 lowest
-    valid, last, split : In(1), aligned with the products' sum
+    products : In(cols * product_width), signed, column 0 lowest
+    valid, last, split : In(1), aligned with the tree's sum
     sum : Out(signed(acc_width)), the pass's result, from the cycle after ``last`` on
     first_part : Out(signed(acc_width)), the same of what stood there at the border of a split row
     """
 
-    def __init__(self, *, operand_width: int, weight_width: int, acc_width: int, cols: int,
-                 family: Family, pipeline: Pipeline):
-        self._widths = operand_width, weight_width
-        self._cols, self._family, self._pipeline = cols, family, pipeline
+    def __init__(self, *, product_width: int, acc_width: int, cols: int, pipeline: Pipeline):
+        self._width, self._cols, self._pipeline = product_width, cols, pipeline
         super().__init__({
-            "a": In(cols * operand_width), "w": In(cols * weight_width),
-            "valid": In(1), "last": In(1), "split": In(1),
+            "products": In(cols * product_width), "valid": In(1), "last": In(1), "split": In(1),
             "sum": Out(signed(acc_width)), "first_part": Out(signed(acc_width))})
 
     @staticmethod
-    def product_latency(cols: int, pipeline: Pipeline) -> int:
-        """Cycles from ``a`` to the accumulator's adder."""
+    def latency(cols: int, pipeline: Pipeline) -> int:
+        """Cycles from ``products`` to the accumulator's adder."""
         levels = ceil_log2(cols)
-        return pipeline.multiplier + (levels if pipeline.tree else min(levels, 1))
+        return levels if pipeline.tree else min(levels, 1)
 
     def elaborate(self, platform):
         m = Module()
-        operand_width, weight_width = self._widths
-        terms = []
-        for k in range(self._cols):
-            m.submodules[f"mul{k}"] = mul = self._family.multiplier(
-                operand_width, weight_width, latency=self._pipeline.multiplier)
-            m.d.comb += [mul.a.eq(self.a.word_select(k, operand_width).as_signed()),
-                         mul.b.eq(self.w.word_select(k, weight_width).as_signed())]
-            terms.append(mul.p)
+        terms = [self.products.word_select(k, self._width).as_signed() for k in range(self._cols)]
         level, last_level = 0, ceil_log2(self._cols)
         while len(terms) > 1:
             level += 1
@@ -87,11 +78,14 @@ class MacArray(wiring.Component):
         Keep the first part of the rows of a reset-after GRU's candidate.
     family : Family
     pipeline : Pipeline
+    packing : Packing or None
+        Lanes 2k and 2k + 1 share their multipliers and a word of two weights.
 
     Members
     -------
     a : In(cols * operand_width), the column word
-    w : In(lanes * cols * weight_width), weights; those of group g are g cycles behind ``a``
+    w : In, weights, lane 0 lowest, column 0 lowest in it; those of group g are g cycles behind
+        ``a``
     valid, last, border : In(1), in the cycle of ``a``
     residue : In(range(3))
     rows, first_parts : Out(posts * acc_width), ``latency`` after a pass's last column those of its
@@ -100,40 +94,39 @@ class MacArray(wiring.Component):
 
     def __init__(self, *, lanes: int, cols: int, posts: int = 1, operand_width: int,
                  weight_width: int, acc_width: int, split: bool, family: Family,
-                 pipeline: Pipeline = DEEP):
-        self._lanes, self._posts, self._split = lanes, posts, split
-        self._group, self._pipeline = group_size(posts, family), pipeline
-        self._lane = {"operand_width": operand_width, "weight_width": weight_width,
-                      "acc_width": acc_width, "cols": cols, "family": family,
-                      "pipeline": pipeline}
+                 pipeline: Pipeline = DEEP, packing: Packing | None = None):
+        self._lanes, self._cols, self._posts, self._split = lanes, cols, posts, split
+        self._group, self._pipeline = group_size(posts, family, packing), pipeline
+        self._operand_width, self._acc_width = operand_width, acc_width
+        self._weight_width, self._packing, self._family = weight_width, packing, family
         super().__init__({
-            "a": In(cols * operand_width), "w": In(lanes * cols * weight_width),
+            "a": In(cols * operand_width), "w": In(word_width(lanes, cols, weight_width, packing)),
             "valid": In(1), "last": In(1), "border": In(1), "residue": In(range(3)),
             "rows": Out(posts * acc_width), "first_parts": Out(posts * acc_width)})
 
     @staticmethod
-    def latency(*, slots: int, cols: int, pipeline: Pipeline) -> int:
+    def latency(*, slots: int, cols: int, pipeline: Pipeline, packed: bool = False) -> int:
         """Cycles from a pass's last column at ``a`` to its slot 0 at ``rows``."""
-        return Lane.product_latency(cols, pipeline) + 1 + pipeline.stage * len(_fan_ins(slots))
+        return (_to_sum(cols, pipeline, packed) + 1 + pipeline.stage * len(_fan_ins(slots)))
 
     def elaborate(self, platform):
         m = Module()
-        cols = self._lane["cols"]
         control = Signal(data.StructLayout({"valid": 1, "last": 1, "border": 1, "residue": 2}))
         m.d.comb += [control.valid.eq(self.valid), control.last.eq(self.last),
                      control.border.eq(self.border), control.residue.eq(self.residue)]
-        control = delay(m, control, Lane.product_latency(cols, self._pipeline), name="control",
-                        reset_less=False)
+        control = delay(m, control, _to_sum(self._cols, self._pipeline, self._packing is not None),
+                        name="control", reset_less=False)
         n_groups = -(-self._lanes // self._group)
         words = stages(m, self.a, n_groups - 1, name="a")
         controls = stages(m, control, n_groups - 1, name="group_control", reset_less=False)
 
         lanes = []
-        width = cols * self._lane["weight_width"]
-        for k in range(self._lanes):
+        for k, products in enumerate(self._products(m, words)):
             group = k // self._group
-            m.submodules[f"lane{k}"] = lane = Lane(**self._lane)
-            m.d.comb += [lane.a.eq(words[group]), lane.w.eq(self.w.word_select(k, width)),
+            m.submodules[f"lane{k}"] = lane = Lane(
+                product_width=len(products[0]), acc_width=self._acc_width, cols=self._cols,
+                pipeline=self._pipeline)
+            m.d.comb += [lane.products.eq(Cat(products)),
                          lane.valid.eq(controls[group].valid), lane.last.eq(controls[group].last)]
             if self._split:
                 # A post's turn pass * slots + s is a candidate row where its index mod 3 is 2.
@@ -151,9 +144,32 @@ class MacArray(wiring.Component):
             self._fetch(m, lanes, tokens, "first_part", self.first_parts)
         return m
 
+    def _products(self, m: Module, words: list) -> list:
+        """Each lane's products, a list of ``cols``."""
+        multiplier = partial(self._family.multiplier, latency=self._pipeline.multiplier)
+        sharing = 1 if self._packing is None else 2
+        products = [[] for _ in range(self._lanes)]
+        for k in range(0, self._lanes, sharing):
+            for col in range(self._cols):
+                element = words[k // self._group].word_select(col, self._operand_width)
+                place = k // sharing * self._cols + col
+                if self._packing is None:
+                    mul = multiplier(self._operand_width, self._weight_width)
+                    m.d.comb += [mul.a.eq(element.as_signed()), mul.b.eq(
+                        self.w.word_select(place, self._weight_width).as_signed())]
+                    products[k].append(mul.p)
+                else:
+                    mul = PackedMultiplier(self._packing, multiplier)
+                    m.d.comb += [mul.b.eq(element.as_signed()), mul.w.eq(
+                        self.w.word_select(place, self._packing.word_width))]
+                    products[k].append(mul.p0)
+                    products[k + 1].append(mul.p1)
+                m.submodules[f"mul{k}_{col}"] = mul
+        return products
+
     def _fetch(self, m: Module, lanes: list, tokens: list, name: str, out):
         """One output of the lanes to the posts: the slot that has the token."""
-        width = self._lane["acc_width"]
+        width = self._acc_width
         for post in range(self._posts):
             terms = [getattr(lane, name) for lane in lanes[post::self._posts]]
             if len(terms) > 1:
@@ -166,9 +182,22 @@ class MacArray(wiring.Component):
             m.d.comb += out.word_select(post, width).eq(terms[0])
 
 
-def group_size(posts: int, family: Family) -> int:
+def group_size(posts: int, family: Family, packing: Packing | None) -> int:
     """Lanes of a group: a slot is never spread over more groups than the token passes by."""
-    return max(family.group, posts)
+    group = max(family.group, posts)
+    return group if packing is None else group + group % 2
+
+
+def word_width(lanes: int, cols: int, weight_width: int, packing: Packing | None) -> int:
+    """Bits of the weights of one cycle."""
+    if packing is None:
+        return lanes * cols * weight_width
+    return lanes // 2 * cols * packing.word_width
+
+
+def _to_sum(cols: int, pipeline: Pipeline, packed: bool) -> int:
+    """Cycles from ``a`` to the accumulators' adders."""
+    return pipeline.multiplier + PackedMultiplier.extra * packed + Lane.latency(cols, pipeline)
 
 
 def _fan_ins(slots: int) -> list:

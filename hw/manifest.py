@@ -89,7 +89,8 @@ def make_manifest(core, ports: list) -> dict:
         "cell": "+".join(dict.fromkeys(str(layer.cell) for layer in network.layers)),
         "layers": _layers(core), "formats": _formats(core),
         "lanes": program.lanes, "cols": program.cols, "posts": program.posts,
-        "pipeline": program.pipeline.name, "ports": ports,
+        "pipeline": program.pipeline.name, "packed": program.packing is not None,
+        "ports": ports,
         "family": layout.family.name, "primitives": list(layout.family.primitives),
         "cycles_per_step": schedule.interval,
         "cycles": {"steady_step": schedule.interval, "exposed_per_step": schedule.exposed,
@@ -111,8 +112,7 @@ def make_manifest(core, ports: list) -> dict:
             "output_buffer_words": layout.fifo_depth},
         "trace": _trace(core),
         "memory": {
-            "weights": {"words": program.weight_words, "width": program.lanes * program.cols
-                        * network.weight_width},
+            "weights": {"words": program.weight_words, "width": program.weight_bits},
             "rows": {"words": layout.n_turns, "width": layout.rows.width},
             "embedding_words": 0 if network.embedding is None else int(network.embedding.size),
             "units": program.n_units, "unit_base": list(program.unit_base),

@@ -3,7 +3,6 @@
 from amaranth import *
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
-from amaranth.utils import ceil_log2
 
 from .layout import Layout
 from .pipeline import DEEP

@@ -8,7 +8,6 @@ group that is short is filled up with rows of zeros.
 """
 
 from dataclasses import dataclass
-from enum import IntEnum
 
 import numpy as np
 from amaranth.utils import bits_for
@@ -16,131 +15,12 @@ from amaranth.utils import bits_for
 from golden.network import Activation, Cell, IntLayer, IntNetwork
 from golden.tables import TanhTable, make_table
 
+from .mac import word_width
+from .packed import Packing
+from .phase import Op, Phase, Segment, Source
 from .pipeline import DEEP, Pipeline
 
 __all__ = ["Op", "Phase", "Program", "Segment", "Source", "make_program"]
-
-
-class Op(IntEnum):
-    """Element-wise step of a phase."""
-
-    RESULT = 0     # h = function(a): RNN, linear
-    LSTM = 1       # four rows a neuron
-    GRU = 2        # three rows a neuron, the candidate's split into its two parts
-    RESET = 3      # rh = sigmoid(a) * h: first phase of a reset-before GRU
-    UPDATE = 4     # z = sigmoid(a), kept: second phase
-    CANDIDATE = 5  # h = n + z*(h - n), n = tanh(a): third phase
-
-
-class Source(IntEnum):
-    """Where a segment's vector comes from."""
-
-    INPUT = 0  # this step's input: x, or the token's row of the embedding
-    OLD = 1    # vector memory, the bank of the step before
-    NEW = 2    # vector memory, the bank of this step
-
-
-@dataclass(frozen=True, kw_only=True)
-class Segment:
-    """One stretch of a phase's columns, and the weights that meet it.
-
-    Parameters
-    ----------
-    source : Source
-    base : int
-        First element in the vector memory; a multiple of cols.
-    weights : int64 (rows, length)
-        In the phase's row order.
-    shift : int
-        Left shift of the vector's elements in front of the multipliers.
-    """
-
-    source: Source
-    base: int
-    weights: np.ndarray
-    shift: int = 0
-
-    def words(self, cols: int) -> int:
-        """Cycles that the segment takes a pass."""
-        return -(-self.weights.shape[1] // cols)
-
-
-@dataclass(frozen=True, kw_only=True)
-class Phase:
-    """One row of the layer table, before it is timed.
-
-    Parameters
-    ----------
-    layer : int
-        Index in the network.
-    op : Op
-    function : Activation
-        Of RESULT.
-    rows_per_unit : int
-    units : int
-    posts : int
-    segments : tuple of Segment
-        Oldest vector first.
-    bias, split_bias : int64 (rows,)
-        ``split_bias`` belongs to the recurrent part of a split row.
-    shift : int64 (rows,)
-        Right shift from accumulator to pre-activation.
-    unit_base : int
-        Index of neuron 0 in the numbering of all units: address of h, c and trace records.
-    dest_base : int
-        Where results are written in the vector memory.
-    to_vector, to_output, output_last_only, last_only : bool
-    """
-
-    layer: int
-    op: Op
-    function: Activation
-    rows_per_unit: int
-    units: int
-    posts: int
-    segments: tuple
-    bias: np.ndarray
-    split_bias: np.ndarray
-    shift: np.ndarray
-    unit_base: int
-    dest_base: int
-    to_vector: bool
-    to_output: bool
-    output_last_only: bool
-    last_only: bool
-
-    @property
-    def rows(self) -> int:
-        """Rows of the product, those of a short last group included."""
-        return len(self.bias)
-
-    @property
-    def turns(self) -> int:
-        """Rows that each post takes."""
-        return self.rows // self.posts
-
-    @property
-    def groups(self) -> int:
-        """Neurons that each post takes."""
-        return self.turns // self.rows_per_unit
-
-    @property
-    def split(self) -> bool:
-        """True where the candidate rows are captured at the segments' border as well."""
-        return self.op is Op.GRU
-
-    @property
-    def macs(self) -> int:
-        """Useful products; padding is not counted."""
-        return self.units * self.rows_per_unit * sum(segment.weights.shape[1]
-                                                     for segment in self.segments)
-
-    def passes(self, lanes: int) -> int:
-        return -(-self.rows // lanes)
-
-    def length(self, cols: int) -> int:
-        """N: cycles of one pass."""
-        return sum(segment.words(cols) for segment in self.segments)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -154,6 +34,8 @@ class Program:
     pipeline : Pipeline
     wide : bool
         True: an input word holds ``cols`` elements, an output word ``posts`` results.
+    packing : Packing or None
+        How two weights share a word and a multiplier.
     phases : tuple of Phase
         Last-step phases at the end.
     unit_base : tuple of int
@@ -173,6 +55,7 @@ class Program:
     posts: int
     pipeline: Pipeline
     wide: bool
+    packing: Packing | None
     phases: tuple
     unit_base: tuple
     n_units: int
@@ -210,6 +93,11 @@ class Program:
         return sum(phase.passes(self.lanes) * phase.length(self.cols) for phase in self.phases)
 
     @property
+    def weight_bits(self) -> int:
+        """Bits of a word of the weight memory."""
+        return word_width(self.lanes, self.cols, self.network.weight_width, self.packing)
+
+    @property
     def input_elements(self) -> int:
         """Elements of an input word; tokens come one by one."""
         return self.cols if self.wide and self.network.embedding is None else 1
@@ -238,7 +126,7 @@ class Program:
     @property
     def pieces(self) -> int:
         """Input words that a word of loaded weights takes."""
-        return -(-self.lanes * self.cols * self.network.weight_width // self.input_width)
+        return -(-self.weight_bits // self.input_width)
 
     @property
     def load_words(self) -> int:
@@ -343,9 +231,24 @@ def _check_array(lanes, cols, posts) -> None:
                          f"({posts} post(s) here), not {cols}")
 
 
+def _packing(network: IntNetwork, lanes: int) -> Packing:
+    """ValueError unless two weights of the network go into a word."""
+    if lanes % 2:
+        raise ValueError(f"Lanes must be even where two share a multiplier, not {lanes}")
+    try:
+        packings = [Packing(weight_width=network.weight_width, symmetric=symmetric,
+                            operand_width=network.operand_width) for symmetric in (True, False)]
+    except ValueError as err:
+        raise ValueError("Two weights that share a multiplier must have at most 8 bits, not "
+                         f"{network.weight_width}") from err
+    matrices = [matrix for layer in network.layers for matrix in (layer.w, layer.r)
+                if matrix is not None]
+    return next(packing for packing in packings if all(map(packing.packable, matrices)))
+
+
 def make_program(network: IntNetwork, *, lanes: int, cols: int = 1, posts: int = 1,
                  argmax: bool = False, load_weights: bool = False,
-                 pipeline: Pipeline = DEEP, wide: bool = False,
+                 pipeline: Pipeline = DEEP, wide: bool = False, pack: bool = False,
                  table: TanhTable | None = None) -> Program:
     """Lay a network out.
 
@@ -361,6 +264,8 @@ def make_program(network: IntNetwork, *, lanes: int, cols: int = 1, posts: int =
     pipeline : Pipeline
     argmax, load_weights, wide : bool
         See ``Program``.
+    pack : bool
+        Two weights to a multiplier; for weights of up to 8 bits, and an even number of lanes.
     table : TanhTable or None
         In place of the network's own, as in ``golden.model.run_golden``.
 
@@ -374,6 +279,7 @@ def make_program(network: IntNetwork, *, lanes: int, cols: int = 1, posts: int =
         If lanes, cols or posts are out of range or do not go together.
     """
     _check_array(lanes, cols, posts)
+    packing = _packing(network, lanes) if pack else None
     build = _Builder(network, word=max(cols, posts), posts=posts)
     every = slice(None)
     for idx, layer in enumerate(network.layers):
@@ -404,6 +310,6 @@ def make_program(network: IntNetwork, *, lanes: int, cols: int = 1, posts: int =
         build.phase(idx, layer, op, every, segments, dest=base, to_vector=True, output=True,
                     function=layer.activation)
     return Program(network=network, lanes=lanes, cols=cols, posts=posts, pipeline=pipeline,
-                   wide=wide, phases=tuple(build.phases), unit_base=tuple(build.bases), n_units=build.n_units,
-                   table=table or make_table(network.pre, network.gate), argmax=argmax,
-                   load_weights=load_weights)
+                   wide=wide, packing=packing, phases=tuple(build.phases), unit_base=tuple(build.bases),
+                   n_units=build.n_units, argmax=argmax, load_weights=load_weights,
+                   table=table or make_table(network.pre, network.gate))

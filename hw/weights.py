@@ -14,7 +14,7 @@ __all__ = ["WeightMemory"]
 
 
 class WeightMemory(wiring.Component):
-    """One word of ``lanes * cols`` weights for each column that is issued.
+    """One word of ``lanes * cols`` weights for each column word that is issued.
 
     A core whose weights are loaded takes them from its input stream, before the first sequence
     after a reset: each word of the memory in pieces of the stream's width, lowest piece first
@@ -28,7 +28,7 @@ class WeightMemory(wiring.Component):
     -------
     restart : In(1), a step starts: the first word comes next
     advance : In(1), the word of this cycle is taken
-    data : Out(lanes * cols * weight_width), as many cycles after its turn as the vector takes
+    data : Out(program.weight_bits), as many cycles after its turn as the vector takes
         from issue to array; the lanes of the array's group g another g cycles later
     load_en : In(1), load_data : In(input_width), a piece of a word
     loaded : Out(1), all weights are there
@@ -37,15 +37,15 @@ class WeightMemory(wiring.Component):
     def __init__(self, layout: Layout):
         self._layout = layout
         program = layout.program
-        width = program.lanes * program.cols * program.network.weight_width
         super().__init__({
-            "restart": In(1), "advance": In(1), "data": Out(width),
+            "restart": In(1), "advance": In(1), "data": Out(program.weight_bits),
             "load_en": In(1), "load_data": In(program.input_width), "loaded": Out(1)})
 
     def elaborate(self, platform):
         m = Module()
         program, family = self._layout.program, self._layout.family
-        pipeline, group_lanes = program.pipeline, group_size(program.posts, family)
+        pipeline, group_lanes = program.pipeline, group_size(
+            program.posts, family, program.packing)
         depth, total = program.weight_words, len(self.data)
         width = total // program.lanes * group_lanes  # of a group's share of a word
         n_groups = -(-program.lanes // group_lanes)

@@ -225,7 +225,7 @@ def test_any_scale_of_weights(cell, scale):
     ({"act_width": 16.0}, TypeError, r"^act_width must be an integer, not 16\.0$"),
     ({"cell_width": 7}, ValueError, r"^cell_width must be 8 to 24 bits, not 7$"),
     ({"cell_width": 25}, ValueError, r"^cell_width must be 8 to 24 bits, not 25$"),
-    ({"operand_width": 15}, ValueError, r"^operand_width must be 16 to 27 bits, not 15$"),
+    ({"operand_width": 3}, ValueError, r"^operand_width must be 4 to 27 bits, not 3$"),
     ({"headroom": 5}, ValueError, r"^headroom must be 0 to 4 bits, not 5$"),
     ({"headroom": -1}, ValueError, r"^headroom must be 0 to 4 bits, not -1$"),
 ])

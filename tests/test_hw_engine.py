@@ -39,6 +39,7 @@ class Case:
     posts: int = 1
     pipeline: str = "deep"
     wide: bool = False
+    pack: bool = False
     argmax: bool = False
     load_weights: bool = False
     sequences: int = 2
@@ -105,7 +106,8 @@ CASES = {
     "small_steps_deep_pipe": _case(("rnn", 2), ("linear", 1), inputs=1, lanes=2, steps=12),
     "many_steps": _case(("rnn", 1), inputs=1, lanes=1, steps=400, sequences=1),
     # several posts: short last groups, in memory words wider or narrower than a column
-    "posts_2": _case(LSTM, GRU, HEAD, posts=2), "posts_3": _case(GRU, LSTM, posts=3, cols=3, lanes=6),
+    "posts_2": _case(LSTM, GRU, HEAD, posts=2),
+    "posts_3": _case(GRU, LSTM, posts=3, cols=3, lanes=6),
     "posts_4": _case(GRU_BEFORE, RNN, LAST, posts=4, cols=4, lanes=8),
     "posts_4_cols_2": _case(LSTM, RNN_RELU, HEAD, posts=4, cols=2, lanes=12),
     "posts_2_cols_8": _case(GRU, LSTM, HEAD, posts=2, cols=8, lanes=4),
@@ -124,7 +126,8 @@ CASES = {
     # words of several elements
     "wide": _case(LSTM, GRU, posts=4, cols=4, lanes=8, wide=True),
     "wide_states": _case(LSTM, GRU_BEFORE, posts=4, cols=2, lanes=8, wide=True, **STATES),
-    "wide_in": _case(LSTM, HEAD, cols=4, wide=True), "wide_last": _case(GRU, LAST, posts=2, wide=True),
+    "wide_in": _case(LSTM, HEAD, cols=4, wide=True),
+    "wide_last": _case(GRU, LAST, posts=2, wide=True),
     "wide_argmax": _case(GRU, HEAD, posts=2, cols=2, wide=True, argmax=True),
     "wide_embedding": _case(LSTM, posts=3, cols=3, lanes=12, wide=True, embedding=(5, 4)),
     "wide_load": _case(LSTM, posts=2, cols=4, wide=True, load_weights=True),
@@ -138,6 +141,14 @@ CASES = {
         ("load", (GRU, HEAD), {"load_weights": True, "lanes": 3}),
         ("wide", (LSTM,), {"posts": 6, "cols": 6, "lanes": 24, "wide": True, "steps": 9}),
         ("wide_gru", (GRU,), {"posts": 5, "cols": 5, "lanes": 15, "wide": True, "steps": 9}))},
+    # two weights to a multiplier
+    **{f"pack_{name}": _case(*layers, pack=True, **more) for name, layers, more in (
+        ("8_8", (LSTM, GRU, HEAD), {"options": {"act_width": 8, "operand_width": 8}}),
+        ("8_16", (GRU, LSTM, LAST), {"cols": 2, "lanes": 6}),
+        ("4_8", (LSTM, RNN_RELU), {"options": {"weight_width": 4, "act_width": 8}}),
+        ("posts", (GRU, HEAD), {"posts": 3, "cols": 3, "lanes": 12}),
+        ("load", (LSTM, HEAD), {"load_weights": True, **STATES}),
+        ("shallow", (LSTM, GRU), {"pipeline": "shallow", "posts": 2, "cols": 4}))},
     # widths
     "w2_a4": _case(LSTM, GRU, HEAD, options={"weight_width": 2, "act_width": 4}),
     "w3_a8": _case(GRU, LAST, options={"weight_width": 3, "act_width": 8, "cell_width": 8}),
@@ -164,6 +175,7 @@ def build(case: Case, *, seed: int = 0):
                                   **case.options)
     program = make_program(integer, lanes=case.lanes, cols=case.cols, posts=case.posts,
                            argmax=case.argmax, load_weights=case.load_weights, wide=case.wide,
+                           pack=case.pack,
                            pipeline=pipeline_named(case.pipeline))
     return make_layout(program), codes, run_golden(integer, codes)
 
