@@ -9,11 +9,11 @@ from dataclasses import dataclass
 from amaranth.utils import ceil_log2
 
 from hw.layout import Layout
-from hw.mac import group_size
+from hw.mac import group_size, word_width
 from hw.pipeline import DEEP
 from hw.program import Op
 
-__all__ = ["Memory", "memories", "products"]
+__all__ = ["Memory", "memories", "post_products", "products"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,13 +51,13 @@ class Memory:
 def memories(layout: Layout) -> list[Memory]:
     """Every memory of an engine; those of several groups, posts or tables one by one."""
     program = layout.program
-    group, latency = group_size(program.posts, layout.family), program.pipeline.ram
+    group = group_size(program.posts, layout.family, program.packing)
     found = []
     for low in range(0, program.lanes, group):
-        lanes = min(group, program.lanes - low)
-        found.append(Memory(
-            name="weights", width=lanes * program.cols * program.network.weight_width,
-            depth=program.weight_words, contents=not program.load_weights, latency=latency))
+        width = word_width(min(group, program.lanes - low), program.cols,
+                           program.network.weight_width, program.packing)
+        found.append(Memory(name="weights", width=width, depth=program.weight_words,
+                            contents=not program.load_weights, latency=program.pipeline.ram))
     return found + _vectors(layout) + _post(layout) * program.posts + [_output(layout)]
 
 
@@ -106,16 +106,23 @@ def _output(layout: Layout) -> Memory:
 def products(layout: Layout) -> list[tuple[int, int]]:
     """Operand widths of every multiplier: the array's first, then post by post."""
     program = layout.program
-    network, table = program.network, program.table
+    network, packing, n_products = program.network, program.packing, program.lanes * program.cols
+    array = ([(network.operand_width, network.weight_width)] * n_products if packing is None else
+             [(packing.word_width, packing.operand_width)] * (n_products // 2))
+    return array + post_products(layout) * program.posts
+
+
+def post_products(layout: Layout) -> list[tuple[int, int]]:
+    """Those of one post."""
+    program, table, pre = layout.program, layout.program.table, layout.program.network.pre.width
     line = (table.slope_bits + 1, table.offset_bits + 1)
-    post = [line]
+    found = [line]
     lstm, gru = program.uses(Op.LSTM), program.uses(Op.GRU)
     if lstm or gru:
-        post.append((max(layout.act_width, network.pre.width if gru else 0),
-                     max(layout.act_width, network.cell.width if lstm else 0)))
-        post.append(line)
+        found.append((max(layout.act_width, pre if gru else 0),
+                      max(layout.act_width, program.network.cell.width if lstm else 0)))
+        found.append(line)
     if any(phase.op is not Op.RESULT for phase in program.phases):
         blends = program.uses(Op.GRU, Op.CANDIDATE)  # h - n takes one bit more
-        post.append((layout.act_width, layout.act_width + blends))
-    array = [(network.operand_width, network.weight_width)] * (program.lanes * program.cols)
-    return array + post * program.posts
+        found.append((layout.act_width, layout.act_width + blends))
+    return found

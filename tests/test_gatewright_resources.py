@@ -30,6 +30,9 @@ ARRAYS = {
     "12x2, 4 posts": {"lanes": 12, "cols": 2, "posts": 4, "wide": True},
     "20x5, 5 posts": {"lanes": 20, "cols": 5, "posts": 5, "wide": True, "pipeline": SHALLOW},
     "6x12, 3 posts": {"lanes": 6, "cols": 12, "posts": 3, "pipeline": SHALLOW},
+    "10x2, packed": {"lanes": 10, "cols": 2, "pack": True},
+    "18x3, 3 posts, packed": {"lanes": 18, "cols": 3, "posts": 3, "pack": True,
+                              "pipeline": SHALLOW},
 }
 
 
