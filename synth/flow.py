@@ -13,7 +13,7 @@ from .errors import SynthError
 from .images import split_images
 from .targets import Target, target_named
 from .tools import Tool, find_tool, run_tool
-from .wrap import WRAPPER, wrapper_verilog
+from .wrap import WRAPPER, wrapper_luts, wrapper_verilog
 
 __all__ = ["place_and_route", "place_and_route_seeds"]
 
@@ -54,7 +54,8 @@ def place_and_route(verilog: Path | str, manifest: dict, target: Target | str, *
         The core: a file, or the text itself.
     manifest : dict
         "name", "ports", "cycles_per_step", "lanes"; "cols" (1 where absent), "family" and
-        "primitives" where the core instantiates a vendor's cells.
+        "primitives" where the core instantiates a vendor's cells; "packed" where two lanes share
+        a multiplier.
     target : Target or str
     seed : int, 1 to 2**31 - 1
         nextpnr's; the same seed and tools give the same result.
@@ -73,7 +74,7 @@ def place_and_route(verilog: Path | str, manifest: dict, target: Target | str, *
         JSON-able. "fmax_mhz" never exceeds "datasheet_limit_mhz"; "reported_mhz" is nextpnr's
         own figure; both, "us_per_step" and "seed" are None for a target that nothing places for.
         "lut", "ff", "bram", "dsp" (and "spram"): {"used", "available", "share", "cell"}, in lut
-        and ff the wrapper's few included.
+        and ff the wrapper's few included; "wrapper_lut" tells how many LUTs these are.
 
     Raises
     ------
@@ -148,6 +149,7 @@ class _Netlist:
     yosys: Tool
     pnr: Tool | None
     cells: dict
+    wrapper_lut: int
     memories: dict
     seconds: float
     start: float
@@ -190,6 +192,7 @@ def _synthesise(verilog: Path | str, manifest: dict, target: Target | str, *, se
     return _Netlist(
         name=name, target=target, steps=steps, products=products,
         goal=target.freq_goal_mhz if goal is None else float(goal), folder=build_dir,
+        wrapper_lut=wrapper_luts(manifest),
         yosys=yosys, pnr=pnr, cells=cells, seconds=seconds, start=start,
         memories=figures.logic_memories(figures.read_json(build_dir / "memories.json")))
 
@@ -217,7 +220,7 @@ def _placed(netlist: _Netlist, seed: int, progress: Callable[[str], None] | None
         "target": target.name, "device": target.device,
         "fmax_mhz": _rounded(fmax, 2), "reported_mhz": _rounded(reported, 2),
         "datasheet_limit_mhz": limit, "freq_goal_mhz": netlist.goal if pnr else None,
-        **usage,
+        **usage, "wrapper_lut": netlist.wrapper_lut,
         "cycles_per_step": netlist.steps,
         "us_per_step": None if fmax is None else round(netlist.steps / fmax, 4),
         "seed": seed if pnr else None,
@@ -249,7 +252,8 @@ def _checked(manifest: dict, seeds: tuple, goal: float | None) -> tuple[int, int
             raise ValueError(f"Seed must be an integer from 1 to 2147483647, not {seed!r}")
     if goal is not None and not 1 <= goal <= 1000:
         raise ValueError(f"Clock goal must be 1 to 1000 MHz, not {goal!r}")
-    return numbers["cycles_per_step"], numbers["lanes"] * numbers["cols"]
+    products = numbers["lanes"] * numbers["cols"]
+    return numbers["cycles_per_step"], products // 2 if manifest.get("packed") else products
 
 
 def _text_of(verilog: Path | str, manifest: dict) -> str:

@@ -11,7 +11,7 @@ crosses logic.
 
 import re
 
-__all__ = ["WRAPPER", "wrapper_verilog"]
+__all__ = ["WRAPPER", "wrapper_luts", "wrapper_verilog"]
 
 WRAPPER = "gatewright_pins"
 _CLOCKS = ("clk", "aclk")
@@ -34,6 +34,20 @@ def wrapper_verilog(manifest: dict, *, drop: tuple[str, ...] = ("trace_", "statu
     ValueError
         If a port is malformed, there is no clock, or no input or output is left to connect.
     """
+    return _render(*_bound(manifest, drop))
+
+
+def wrapper_luts(manifest: dict, *, drop: tuple[str, ...] = ("trace_", "status_")) -> int:
+    """LUTs of the wrapper alone: an exclusive-or for each bit behind the first, on both sides.
+
+    Takes and raises what `wrapper_verilog` does.
+    """
+    _, _, n_in, n_out = _bound(manifest, drop)
+    return n_in + n_out - 2
+
+
+def _bound(manifest: dict, drop: tuple[str, ...]) -> tuple[str, list[str], int, int]:
+    """The core's name, its port bindings, and how many bits go in and come out."""
     core, ports = _checked(manifest)
     clocks = [name for name, *_ in ports if name in _CLOCKS]
     if len(clocks) != 1:
@@ -55,7 +69,7 @@ def wrapper_verilog(manifest: dict, *, drop: tuple[str, ...] = ("trace_", "statu
     if not n_in or not n_out:
         raise ValueError(f"Ports of {core!r} must hold data inputs and outputs, not {n_in} bits "
                          f"in and {n_out} bits out")
-    return _render(core, binds, n_in, n_out)
+    return core, binds, n_in, n_out
 
 
 def _checked(manifest: dict) -> tuple[str, list[tuple[str, str, int]]]:

@@ -107,7 +107,7 @@ def ecp5(tmp_path_factory):
 def test_ecp5_fields(ecp5):
     result = json.loads(json.dumps(ecp5[0]))
     assert {"target", "device", "fmax_mhz", "reported_mhz", "datasheet_limit_mhz", "lut", "ff",
-            "bram", "dsp", "seed", "us_per_step", "cycles_per_step", "tool_versions",
+            "wrapper_lut", "bram", "dsp", "seed", "us_per_step", "cycles_per_step", "tool_versions",
             "wall_seconds", "warnings", "critical_path"} <= result.keys()
     for resource in ("lut", "ff", "bram", "dsp"):
         entry = result[resource]

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from synth.tools import find_tool, run_tool
-from synth.wrap import WRAPPER, wrapper_verilog
+from synth.wrap import WRAPPER, wrapper_luts, wrapper_verilog
 
 # Unconditional input register, four products, equal output bits (a sign extension), a debug port.
 CORE = """
@@ -63,6 +63,15 @@ def test_no_register_of_the_core_is_merged(tmp_path):
     pins = wrapper_verilog({"name": "small", "ports": ports})
     wrapped = cells(tmp_path, {"small.v": small, "pins.v": pins}, WRAPPER)
     assert wrapped["TRELLIS_FF"] == 3 * 16 + 1 + 2 * 16 + 2 * 16 + 1  # core, inputs, outputs
+
+
+def test_luts_of_the_wrapper_alone(tmp_path):
+    plain = """module plain(input clk, input [6:0] a, output reg [8:0] y);
+      reg [6:0] b; always @(posedge clk) begin b <= a; y <= {b[0], b, b[6]}; end
+    endmodule"""
+    ports = {"name": "plain", "ports": [port("clk"), port("a", width=7), port("y", "out", 9)]}
+    found = cells(tmp_path, {"plain.v": plain, "pins.v": wrapper_verilog(ports)}, WRAPPER)
+    assert found["LUT4"] == wrapper_luts(ports) == 6 + 8
 
 
 def test_debug_logic_goes(tmp_path):
