@@ -119,8 +119,9 @@ def program(tmp_path_factory, simulator):
     folder = tmp_path_factory.mktemp("pairs")
     (folder / "pairs.v").write_text(to_verilog(Pairs(), "pairs"))
     (folder / "flat.ys").write_text(
-        "read_verilog pairs.v\nread_verilog +/ice40/cells_sim.v\nhierarchy -top pairs\nproc\n"
-        "flatten\nopt_clean\nrename pairs their_pairs\nwrite_verilog -noattr their_pairs.v\n")
+        "read_verilog pairs.v\nread_verilog -defer +/ice40/cells_sim.v\nhierarchy -top pairs\n"
+        "proc\nflatten\nopt_clean\nrename pairs their_pairs\n"
+        "write_verilog -noattr their_pairs.v\n")
     status, _, tail = run_tool(find_tool("yosys"), ["-q", "flat.ys"], folder=folder)
     assert status == 0, tail
     assert "SB_MAC16 #" not in (folder / "their_pairs.v").read_text()

@@ -2,7 +2,9 @@
 
 import dataclasses
 import json
+import os
 import re
+import subprocess
 
 from amaranth import *
 from amaranth.lib import wiring
@@ -10,44 +12,74 @@ from amaranth.lib.wiring import In, Out
 
 from hw import blocks, ice40
 from hw.emit import to_verilog
+from sim.build import find_simulator
 from synth import place_and_route, target_named
+from synth.targets import _ICE40_SECOND_REGISTERS
+from synth.tools import find_tool, run_tool
 from synth.wrap import WRAPPER
 
 UP5K = target_named("up5k")
+MULTIPLIERS = ((16, 16, 4), (9, 12, 4), (16, 8, 3))  # widths of both operands, latency
+
+# The netlist with Yosys' models of the cells. The pin falls silent where all products are equal.
+FLATTEN = f"""
+read_json netlist.json
+write_verilog -noattr cells.v
+design -reset
+read_verilog cells.v
+read_verilog -defer +/ice40/cells_sim.v
+hierarchy -top {WRAPPER}
+proc
+flatten
+write_verilog -noattr gates.v
+"""
+BENCH = f"""
+module bench;
+  reg clk = 0, serial_i, differed = 0;
+  wire serial_o;
+  integer k;
+  {WRAPPER} gates(.clk(clk), .rst(1'b0), .serial_i(serial_i), .serial_o(serial_o));
+  initial begin
+    for (k = 0; k < 20000; k = k + 1) begin
+      serial_i = $urandom;
+      #1 clk = 1;
+      #1 clk = 0;
+      // Until then the pipelines hold what they started with.
+      if (k > 200) differed = differed | serial_o;
+    end
+    $display("differed %b", differed);
+    $finish;
+  end
+endmodule
+"""
 
 
-class Products(wiring.Component):
-    """Products between registers and an accumulator each."""
+class Compared(wiring.Component):
+    """Instantiated products beside those that synthesis finds: a bit each, 1 where they differ."""
 
     x: In(32)
-    y: Out(32)
-
-    def __init__(self, *multipliers):
-        self.multipliers = multipliers
-        super().__init__()
+    y: Out(len(MULTIPLIERS))
 
     def elaborate(self, platform):
         m = Module()
-        x = Signal.like(self.x)
-        m.d.sync += x.eq(self.x)
-        y = C(0, 32)
-        for k, multiplier in enumerate(self.multipliers):
-            m.submodules[f"product{k}"] = multiplier
-            total = Signal(32, name=f"total{k}")
-            m.d.comb += [multiplier.a.eq(x[k:]), multiplier.b.eq(x[16 - k:])]
-            m.d.sync += total.eq(total + multiplier.p)
-            y = y ^ total
-        m.d.comb += self.y.eq(y)
+        for k, (a_width, b_width, latency) in enumerate(MULTIPLIERS):
+            products = []
+            for maker in (ice40.Multiplier, blocks.Multiplier):
+                name = f"{maker.__module__.split('.')[1]}{k}"
+                m.submodules[name] = product = maker(a_width, b_width, latency=latency)
+                m.d.comb += [product.a.eq(self.x[:16]), product.b.eq(self.x[16:])]
+                products.append(product.p)
+            m.d.sync += self.y[k].eq(products[0] != products[1])
         return m
 
 
-def place(folder, target, *multipliers):
+def place(folder, target):
     """The result, and the instances' parameters as written and as they are in the netlist."""
-    text = to_verilog(Products(*multipliers), "products")
+    text = to_verilog(Compared(), "compared")
     ports = [{"name": name, "direction": direction, "width": width} for name, direction, width in
-             (("clk", "in", 1), ("rst", "in", 1), ("x", "in", 32), ("y", "out", 32))]
+             (("clk", "in", 1), ("rst", "in", 1), ("x", "in", 32), ("y", "out", len(MULTIPLIERS)))]
     result = place_and_route(text, {
-        "name": "products", "ports": ports, "cycles_per_step": 1, "lanes": len(multipliers),
+        "name": "compared", "ports": ports, "cycles_per_step": 1, "lanes": 2 * len(MULTIPLIERS),
         "family": "ice40", "primitives": ice40.PRIMITIVES}, target, build_dir=folder)
     written = [{name: f"{int(value):0{width}b}" for name, width, value in
                 re.findall(r"\.(\w+)\((\d)'h(\d)\)", instance.partition(") block (")[0])}
@@ -58,19 +90,37 @@ def place(folder, target, *multipliers):
     return result, written, placed
 
 
+def gates_differ(folder) -> bool:
+    """Whether any two products of the placed netlist ever differ, in Verilator."""
+    (folder / "flatten.ys").write_text(FLATTEN)
+    (folder / "bench.v").write_text(BENCH)
+    status, _, tail = run_tool(find_tool("yosys"), ["-q", "flatten.ys"], folder=folder)
+    assert status == 0, tail
+    simulator = find_simulator()
+    done = subprocess.run(
+        [simulator.folder / "verilator", "--binary", "--timing", "-Wno-fatal", "-Wno-lint",
+         "-Wno-style", "--top-module", "bench", "--Mdir", "obj", "bench.v", "gates.v"],
+        cwd=folder, env=os.environ | simulator.environment(), capture_output=True, text=True,
+        check=False)
+    assert done.returncode == 0, done.stderr[-2000:]
+    done = subprocess.run([folder / "obj" / "Vbench"], capture_output=True, text=True, check=True)
+    return re.search(r"differed (\d)", done.stdout)[1] == "1"
+
+
 def test_instances_stay_as_they_are(tmp_path):
-    """Also beside a product that is found; and the clock printed is the data sheet's."""
-    result, written, placed = place(tmp_path, UP5K, ice40.Multiplier(16, 16),
-                                    ice40.Multiplier(9, 12), blocks.Multiplier(16, 16))
-    assert result["dsp"]["used"] == 3
-    assert len(written) == 2 and written[0]["PIPELINE_16x16_MULT_REG2"] == "1"
+    """Their modes, and their products in the netlist; the clock printed is the data sheet's."""
+    result, written, placed = place(tmp_path, UP5K)
+    assert result["dsp"]["used"] == 2 * len(MULTIPLIERS)
+    assert len(written) == len(MULTIPLIERS) and written[0]["PIPELINE_16x16_MULT_REG2"] == "1"
     assert placed == written
+    assert not gates_differ(tmp_path)
     assert result["reported_mhz"] > 50 == result["fmax_mhz"]
     assert any("data sheet allows 50 MHz" in warning for warning in result["warnings"])
 
 
 def test_instances_that_are_not_hidden_lose_their_registers(tmp_path):
     """What Yosys does to them where nothing holds it back; once it does not, hide them no more."""
-    bare = dataclasses.replace(UP5K, before_coarse="", after_coarse="")
-    _, written, placed = place(tmp_path, bare, ice40.Multiplier(16, 16))
+    bare = dataclasses.replace(UP5K, before_coarse=_ICE40_SECOND_REGISTERS, after_coarse="")
+    _, written, placed = place(tmp_path, bare)
     assert written[0]["A_REG"] == "1" and placed[0]["A_REG"] == "0"
+    assert gates_differ(tmp_path)
