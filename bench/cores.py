@@ -27,12 +27,14 @@ def net_text(case: dict) -> str:
 
 
 def array_text(array: dict) -> str:
-    """As "16", "16×4", or "80×32, posts 20, shallow": what is usual is left out."""
-    text = str(array["lanes"]) + (f"×{array['cols']}" if array.get("cols", 1) > 1 else "")
+    """As "16", "16×4", or "80×20, posts 20, shallow, wide": what is usual is left out."""
+    words = [str(array["lanes"]) + (f"×{array['cols']}" if array.get("cols", 1) > 1 else "")]
     if array.get("posts", 1) > 1:
-        text += f", posts {array['posts']}"
-    return text + "".join(f", {word}" for word in (array.get("pipeline"), "wide")
-                          if word and (word != "wide" or array.get("wide")))
+        words.append(f"posts {array['posts']}")
+    if array.get("pipeline", "deep") != "deep":
+        words.append(array["pipeline"])
+    return ", ".join([*words, *(text for name, text in (("wide", "wide"), ("pack", "packed"))
+                                if array.get(name))])
 
 
 def random_network(cell: str, inputs: int, units: int, *, seed: int = 1) -> tuple:

@@ -14,7 +14,7 @@ import numpy as np
 from golden.reference import run_float
 
 from .cores import net_text
-from .markdown import count, table
+from .markdown import busy, count, table
 from .models import lstm_network, onnx_model, random_batch
 
 __all__ = ["LONG", "SIZES", "TITLE", "cases", "measure", "section"]
@@ -152,7 +152,6 @@ def section(parts: dict) -> str:
                          f"{record['onnxruntime']['sequence']['median_us'] / step:.1f}")
         rows.append([net, *cells, *(_cell(record, program, kind) for kind in ("step", "sequence")
                                     for program in PROGRAMS), ratio])
-    loads = [record["load"] for record in parts["cpu"].values() if record.get("load") is not None]
     return "\n\n".join((
         "Microseconds a step at batch 1. Ours: measured cycles at the routed clock of the net's "
         "own core; *steady* from step to step, *one step* from the first word of x in to the last "
@@ -164,4 +163,4 @@ def section(parts: dict) -> str:
                *(f"{program}, {kind}" for kind in ("a call a step", f"{LONG} steps a call")
                  for program in ("onnxruntime", "PyTorch")),
                "onnxruntime / ours, steady"], rows),
-        f"Load of the machine meanwhile: {max(loads, default=0):g} processes."))
+        busy([record for record in parts["cpu"].values() if not record["failure"]])))

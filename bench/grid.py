@@ -25,7 +25,7 @@ MORE = (
     ("lstm", 64, 64, {"lanes": 64, "cols": 4}),
     ("lstm", 64, 64, {"lanes": 64, "cols": 4, "posts": 4}),
     ("lstm", 64, 64, {"lanes": 128, "cols": 4, "posts": 8}),
-    ("lstm", 6, 20, {"lanes": 16}),
+    ("lstm", 64, 64, {"lanes": 32, "pack": True}), ("lstm", 6, 20, {"lanes": 16}),
     ("lstm", 6, 20, {"lanes": 80, "cols": 20, "posts": 20, "wide": True}),
     ("lstm", 6, 20, {"lanes": 80, "cols": 20, "posts": 20, "wide": True,
                      "pipeline": "shallow"}),
@@ -69,8 +69,9 @@ def section(parts: dict) -> str:
         f"full and compared with the golden model bit for bit: {len(good)} equal in every word, "
         f"every h and c of every step, and every predicted cycle. In {hidden} of them the "
         f"recurrence costs no cycle at all.",
-        "*M/P* is useful multiplications a step for each multiplier of the array (lanes × cols), "
-        "the least cycles that a step could take. *Cycles a step* is the distance of two steps in "
+        "*M/P* is useful multiplications a step for each product a cycle of the array (lanes × "
+        "cols; *packed*, one multiplier makes two of them), the least cycles that a step could "
+        "take. *Cycles a step* is the distance of two steps in "
         "the steady state at batch 1; *exposed* are those of them in which the array has nothing "
         "to do; *busy* is M/P over cycles, so that padding counts as idle. *Total* is from the "
         "first word in to the last word out of two sequences. Where one number stands, prediction "

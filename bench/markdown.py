@@ -1,6 +1,6 @@
 """Markdown tables and numbers, one way for all parts."""
 
-__all__ = ["count", "pair", "share", "table"]
+__all__ = ["busy", "count", "pair", "share", "table"]
 
 
 def table(columns: list, rows: list) -> str:
@@ -38,3 +38,11 @@ def pair(values) -> str:
     if predicted == measured:
         return f"{predicted:,}"
     return f"{predicted:,}, measured {'nothing' if measured is None else f'{measured:,}'}"
+
+
+def busy(records) -> str:
+    """A sentence on the machine's load while times were taken: "load" and "where" of records."""
+    load = max((record["load"] for record in records), default=0.0)
+    cores = min((record["where"]["cores"] for record in records), default=1)
+    slow = " **It was busy with other work: times are too long.**" if load > cores else ""
+    return f"Load of the machine meanwhile: up to {load:g} processes on {cores} cores.{slow}"

@@ -36,6 +36,7 @@ CASES = (
     ("ecp5-25f", 64, 64, {"lanes": 16}, "portable", 130),
     ("ecp5-85f-8", 64, 64, {"lanes": 16}, "vendor", 220, 1890),
     ("ecp5-85f", 64, 64, {"lanes": 64}, "vendor", 165, 4390),
+    ("ecp5-25f", 64, 64, {"lanes": 32, "pack": True}, "vendor"),
     ("up5k", 64, 64, {"lanes": 4}, "vendor", 40),
     ("gw1nr-9c", 64, 64, {"lanes": 8}, "portable"),
     ("gw2ar-18c", 64, 64, {"lanes": 32}, "portable"),
@@ -168,7 +169,8 @@ def section(parts: dict) -> str:
         "beside it in their order. nextpnr does not time the inside of registered multipliers and "
         "memories: no clock is given above the *limit*, the data sheet's for the hard blocks in "
         "use. *Vendor* is the form built from the family's own blocks where there is one, "
-        "*portable* plain Verilog. *Goal* is the project's own.",
+        "*portable* plain Verilog; *packed*, a multiplier makes the products of two lanes. *Goal* "
+        "is the project's own.",
         table(["<target", "<form", "<net", "lanes", "MHz", "<each seed", "limit", "<goal", "LUT",
                "FF", "block RAM", "DSP", "µs a step"],
               [_row(record) for record in records.values()])]

@@ -70,11 +70,12 @@ def _run(part: str, chosen: list, store: Store, *, jobs: int, again: bool, setti
                 "as before" if known else "done")
             OUT.print(f"{part} {number}/{len(chosen)}: {name}: {said} ({seconds:.1f} s)",
                       markup=False)
-    finally:
-        workers = list((pool._processes or {}).values())
-        pool.shutdown(wait=False, cancel_futures=True)
-        for worker in workers:
+    except BaseException:
+        for worker in list((pool._processes or {}).values()):
             worker.terminate()
+        pool.shutdown(wait=False, cancel_futures=True)
+        raise
+    pool.shutdown()
     return failed
 
 

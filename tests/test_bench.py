@@ -8,6 +8,7 @@ import pytest
 
 from bench import document, markdown
 from bench.chart import Axis, Series, chart
+from bench.cores import array_text
 from bench.deepbench import scaled_units
 from bench.model import COLS, POSTS, best_array, shape_network
 from bench.published import MACHINES, ROWS
@@ -83,6 +84,14 @@ def test_scaled_net(row):
     gates = 4 if row.cell is Cell.LSTM else 3
     units, most = scaled_units(row, 256), row.macs / MACHINES["brainwave"].multipliers
     assert 2 * gates * units ** 2 / 256 <= most < 2 * gates * (units + 1) ** 2 / 256
+
+
+@pytest.mark.parametrize("array,text", [
+    ({"lanes": 16, "cols": 1}, "16"), ({"lanes": 16, "cols": 4, "posts": 2}, "16×4, posts 2"),
+    ({"lanes": 16, "pack": True, "wide": False, "pipeline": "deep"}, "16, packed"),
+    ({"lanes": 8, "pipeline": "shallow", "wide": True}, "8, shallow, wide")])
+def test_array_text(array, text):
+    assert array_text(array) == text
 
 
 def test_markdown():
@@ -192,7 +201,7 @@ PARTS = {
         "failure": None, "load": 0.1, "lanes": 16, "library": 4.4e6, "cocotb": 2.0e5,
         **_place(), **dict.fromkeys(
             ("import_s", "quantise_s", "generate_s", "golden_sequences", "golden_steps",
-             "cocotb_build_s", "library_build_s", "library_compared", "library_steps"), 2.5)}}}
+             "cocotb_build_s", "library_build_s", "library_to_cocotb", "library_steps"), 2.5)}}}
 
 
 def _line(text: str, *starts: str) -> list:
@@ -224,7 +233,8 @@ def test_document():
     assert _line(text, "cycles a second, cocotb bench attached")[1:] == [
         "200,000", "300,000 (not reached)"]
     assert _line(text, "cycles a second, library")[1:] == ["4,400,000", "3,000,000 (reached)"]
-    assert _line(text, "library / cocotb")[1] == "22.0"
+    assert _line(text, "library / cocotb")[1] == "2.5"
+    assert "up to 0.5 processes" in text and "busy with other" not in text
     assert "![utilisation](utilisation.svg)" in text and "times.svg" not in text
 
 
