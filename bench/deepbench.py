@@ -1,10 +1,10 @@
 """Part "deepbench": the eleven RNN inference rows, at the published accelerators' own work per
 multiplier.
 
-Three kinds of cases. "model": the row itself, on an array of at most as many multipliers as the
-accelerator had, by the exact cycle model. "same M/P": a small net of the same cell with at most the
-same multiplications per multiplier, simulated in full. "full": the row itself on a small array,
-simulated in full.
+Three kinds of cases. "model": the row itself, on at most as many multipliers as the accelerator
+had, by the exact cycle model. "same M/P": a small net of the same cell with at most the same
+multiplications per multiplier, simulated in full. "full": the row itself on a small array, simulated
+in full.
 """
 
 from math import isqrt
@@ -135,13 +135,13 @@ def section(parts: dict) -> str:
     text = [
         "Utilisation alone says little: it is easy to be busy with much work for each multiplier. "
         "So each row stands beside an accelerator at that accelerator's own M/P: the same net, "
-        "batch 1, on an array of at most as many multipliers; what our array leaves out of them "
-        "counts as idle. Cycles are of a step, over the whole sequence from the first word in to "
-        "the last word out; *exposed* are those of a steady step in which the array has nothing "
-        "to do. Ours are the exact model's, which equals simulation in every case measured here. "
-        "It is not the same clock, nor the same number format, and no FPGA here holds such "
-        "arrays: it is the schedule that is compared. Both products, with x and with h, are "
-        "counted on both sides, the element-wise pipelines (*posts*) on neither.",
+        "batch 1, on at most as many multipliers, those of our element-wise pipelines (*posts*) "
+        "among them; all that the products of a step leave unused of them counts as idle. Cycles "
+        "are of a step, over the whole sequence from the first word in to the last word out; "
+        "*exposed* are those of a steady step in which the array has nothing to do. Ours are the "
+        "exact model's, which equals simulation in every case measured here. It is not the same "
+        "clock, nor the same number format, and no FPGA here holds such arrays: it is the schedule "
+        "that is compared. Both products, with x and with h, are counted on both sides.",
         *(_models(records, key) for key in MACHINES),
         f"The same work per multiplier at a size that is simulated in full here: a net of the "
         f"same cell, X = H, no larger than what gives {SMALL} multipliers Brainwave's M/P, over "

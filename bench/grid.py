@@ -71,10 +71,9 @@ def section(parts: dict) -> str:
         f"recurrence costs no cycle at all.",
         "*M/P* is useful multiplications a step for each product a cycle of the array (lanes × "
         "cols; *packed*, one multiplier makes two of them), the least cycles that a step could "
-        "take. *Cycles a step* is the distance of two steps in "
-        "the steady state at batch 1; *exposed* are those of them in which the array has nothing "
-        "to do; *busy* is M/P over cycles, so that padding counts as idle. *Total* is from the "
-        "first word in to the last word out of two sequences. Where one number stands, prediction "
-        "and measurement are equal.",
+        "take. *Cycles a step* is the distance of two steps in the steady state at batch 1; "
+        "*exposed* are those of them in which the array has nothing to do; *busy* is M/P over "
+        "cycles, so that padding counts as idle. *Total* is from the first word in to the last "
+        "word out of two sequences. Where one number stands, prediction and measurement are equal.",
         table(["net", "<array", "M/P", "cycles a step", "exposed", "busy", "total", "steps",
                "words compared"], rows)))

@@ -8,6 +8,7 @@ from math import ceil
 
 import numpy as np
 
+from gatewright.resources import products
 from golden.fixed import Fixed
 from golden.network import GATES, Activation, Cell, IntLayer, IntNetwork
 from golden.tables import make_table
@@ -57,14 +58,20 @@ def shape_network(cell: Cell, inputs: int, units: int) -> IntNetwork:
                       cell=Fixed(width=16, frac=11))
 
 
+def post_multipliers(cell: Cell) -> int:
+    """Multipliers of one element-wise pipeline."""
+    layout = make_layout(make_program(shape_network(cell, 1, 1), lanes=1))
+    return len(products(layout)) - 1
+
+
 def _candidates(cell: Cell, units: int, multipliers: int):
     """(least cycles, wide, posts, cols, lanes) of every array that is worth a look."""
-    gates = len(GATES[cell])
+    gates, post = len(GATES[cell]), post_multipliers(cell)
     for posts in POSTS:
         turns = gates * ceil(units / posts)   # rows that each post takes
         for cols in COLS:
-            most = min(MAX_LANES // posts, multipliers // cols // posts, turns)
-            if not most:
+            most = min(MAX_LANES // posts, (multipliers - post * posts) // cols // posts, turns)
+            if most < 1:
                 continue
             length = 2 * ceil(units / cols)
             least = ceil(turns / most)
@@ -83,9 +90,10 @@ def _candidates(cell: Cell, units: int, multipliers: int):
 def best_array(cell: Cell, units: int, steps: int, multipliers: list) -> list:
     """For each number of multipliers the fastest array of at most so many, of those tried.
 
-    Fastest is what takes the fewest cycles for one sequence of ``steps``. Tried are powers of two
-    of cols and posts, which always go together, and lanes that fill the passes. Of equals the one
-    with narrow words and few element-wise pipelines. X = H = ``units``.
+    Those of the element-wise pipelines are counted as well, although they do no product of the
+    matrices. Fastest is what takes the fewest cycles for one sequence of ``steps``. Tried are
+    powers of two of cols and posts, which always go together, and lanes that fill the passes. Of
+    equals the one with narrow words and few element-wise pipelines. X = H = ``units``.
 
     Returns
     -------

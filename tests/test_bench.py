@@ -10,7 +10,7 @@ from bench import document, markdown
 from bench.chart import Axis, Series, chart
 from bench.cores import array_text
 from bench.deepbench import scaled_units
-from bench.model import COLS, POSTS, best_array, shape_network
+from bench.model import COLS, POSTS, best_array, post_multipliers, shape_network
 from bench.published import MACHINES, ROWS
 from bench.store import Store, surroundings
 from golden.network import Cell
@@ -57,17 +57,20 @@ def test_best_array(cell, units, multipliers):
     """No array with powers of two of cols and posts is faster than the one that is found."""
     network = shape_network(cell, units, units)
     rows = (4 if cell is Cell.LSTM else 3) * units
+    post = post_multipliers(cell)
     (best,) = best_array(cell, units, 5, [multipliers])
 
     def cycles(**array):
         return make_layout(make_program(network, **array)).schedule.total_cycles([5])
 
-    assert best.array["lanes"] * best.array["cols"] <= multipliers
+    assert post >= 3 and multipliers >= (
+        best.array["lanes"] * best.array["cols"] + post * best.array.get("posts", 1))
     assert cycles(**best.array) == best.total and best.exposed < best.cycles < best.total
     assert best.total == min(
         cycles(lanes=lanes, cols=cols, posts=posts, wide=wide)
         for posts in POSTS for cols in COLS for wide in (False, True)
-        for lanes in range(posts, min(multipliers // cols, rows + 4 * posts) + 1, posts))
+        for lanes in range(posts, min((multipliers - post * posts) // cols, rows + 4 * posts) + 1,
+                           posts))
 
 
 def test_model_of_a_row():
