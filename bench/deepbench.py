@@ -3,8 +3,7 @@ multiplier.
 
 Three kinds of cases. "model": the row itself, on at most as many multipliers as the accelerator
 had, by the exact cycle model. "same M/P": a small net of the same cell with at most the same
-multiplications per multiplier, simulated in full. "full": the row itself on a small array, simulated
-in full.
+multiplications per multiplier, simulated in full. "full": the row itself on a small array, in full.
 """
 
 from math import isqrt
