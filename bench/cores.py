@@ -49,7 +49,14 @@ def random_network(cell: str, inputs: int, units: int, *, seed: int = 1) -> tupl
     return config, make_network(config)
 
 
-def run_core(core: Core, codes: Codes, simulator: FastSimulator, *, seed: int = 1) -> dict:
+def _run(core: Core, codes: Codes, simulator: FastSimulator) -> tuple:
+    """(what was expected, what the simulation showed) without pauses."""
+    run = run_golden(core.layout.program.network, codes)
+    given = stimulus(core, Golden(codes=codes, run=run, y_float=run.y, y_fixed=run.y))
+    return given, simulator.run(given, seed=1)
+
+
+def run_core(core: Core, codes: Codes, simulator: FastSimulator) -> dict:
     """Run sequences without pauses and compare all that comes out, and when, with golden.
 
     Parameters
@@ -64,32 +71,31 @@ def run_core(core: Core, codes: Codes, simulator: FastSimulator, *, seed: int = 
     dict, JSON-able
         "failure" (None, or the first difference in words), "words" compared, and predicted and
         measured: "step" (cycles from step to step in the steady state), "exposed" (those of them
-        in which the array has nothing to do), "total" (first word in to last word out).
+        in which the array has nothing to do), "total" (first word in to last word out), "alone"
+        (the same of a sequence of one step). Words that load weights are left out of the cycles.
     """
     program, schedule = core.layout.program, core.layout.schedule
-    run = run_golden(program.network, codes)
-    given = stimulus(core, Golden(codes=codes, run=run, y_float=run.y, y_fixed=run.y))
-    result = simulator.run(given, seed=seed)
+    given, result = _run(core, codes, simulator)
+    one, single = _run(core, Codes(x=codes.x[:1, :1]), simulator)
     sequences, steps = codes.x.shape[:2]
-    failure, measured = None, None
-    if not result.passed:
-        failure = result.difference["message"]
-    else:
+    failure = next((run.difference["message"] for run in (result, single) if not run.passed), None)
+    measured = None
+    if failure is None:
         gaps = np.diff(result.starts.reshape(sequences, steps)[:, SKIPPED:], axis=1)
         measured = int(gaps[0, 0])
         if (gaps != schedule.interval).any():
             failure = (f"cycles a step: measured {int(gaps.min())} to {int(gaps.max())}, "
                        f"predicted {schedule.interval}")
-    multipliers = program.lanes * program.cols
+    multipliers, loading = program.lanes * program.cols, program.load_words
     return {
-        "failure": failure, "words": result.words, "multipliers": multipliers,
+        "failure": failure, "words": result.words + single.words, "multipliers": multipliers,
         "macs": program.macs_per_step, "sequences": sequences, "steps": steps,
         "step": [schedule.interval, measured],
         "exposed": [schedule.exposed, measured and measured - schedule.interval
                     + schedule.exposed],
-        "total": [given.predicted_cycles, result.cycles],
-        "utilisation": measured and program.macs_per_step / (multipliers * measured),
-        "simulated_cycles": result.simulated_cycles}
+        "total": [given.predicted_cycles - loading, result.cycles - loading],
+        "alone": [one.predicted_cycles - loading, single.cycles - loading],
+        "utilisation": measured and program.macs_per_step / (multipliers * measured)}
 
 
 def simulate(case: dict, folder: Path, old: dict | None = None, *, cycles: int,

@@ -146,7 +146,7 @@ def section(parts: dict) -> str:
         if ours is not None:
             step = ours["step"][1] / ours["fmax_mhz"]
             cells = [f"`{ours['target']}`, {ours['array']} lanes, {ours['fmax_mhz']:.1f} MHz",
-                     f"**{step:.2f}**", f"{ours['latency'] / ours['fmax_mhz']:.2f}"]
+                     f"**{step:.2f}**", f"{ours['alone'][1] / ours['fmax_mhz']:.2f}"]
             if record["onnxruntime"]:
                 ratio = (f"{record['onnxruntime']['step']['median_us'] / step:.1f} / "
                          f"{record['onnxruntime']['sequence']['median_us'] / step:.1f}")

@@ -58,11 +58,11 @@ def section(parts: dict) -> str:
     for name, record in records.items():
         net, _, array = name.partition(" on ")
         if record["failure"] is not None:
-            rows.append([net, array, *["–"] * 6, f"FAILED: {record['failure']}"])
+            rows.append([net, array, *["–"] * 7, f"FAILED: {record['failure']}"])
             continue
         per = record["macs"] / record["multipliers"]
         rows.append([net, array, f"{per:,.1f}", pair(record["step"]), pair(record["exposed"]),
-                     share(record["utilisation"]), pair(record["total"]),
+                     share(record["utilisation"]), pair(record["alone"]), pair(record["total"]),
                      str(record["sequences"] * record["steps"]), count(record["words"])])
     return "\n\n".join((
         f"{len(records)} cores of random 8-bit weights and 16-bit activations, each simulated in "
@@ -73,7 +73,8 @@ def section(parts: dict) -> str:
         "cols; *packed*, one multiplier makes two of them), the least cycles that a step could "
         "take. *Cycles a step* is the distance of two steps in the steady state at batch 1; "
         "*exposed* are those of them in which the array has nothing to do; *busy* is M/P over "
-        "cycles, so that padding counts as idle. *Total* is from the first word in to the last "
-        "word out of two sequences. Where one number stands, prediction and measurement are equal.",
-        table(["net", "<array", "M/P", "cycles a step", "exposed", "busy", "total", "steps",
-               "words compared"], rows)))
+        "cycles, so that padding counts as idle. *One step* is from the first word in to the last "
+        "word out of a sequence of one step, *total* the same of two longer sequences. Where one "
+        "number stands, prediction and measurement are equal.",
+        table(["net", "<array", "M/P", "cycles a step", "exposed", "busy", "one step", "total",
+               "steps", "words compared"], rows)))

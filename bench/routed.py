@@ -86,14 +86,12 @@ def _key(core: Core, target: synth.Target, seeds: list) -> str:
 
 
 def _compared(core: Core, network, folder: Path) -> dict:
-    """The text that is placed, simulated: the record of ``run_core``, and one step's latency."""
+    """The text that is placed, simulated: the record of ``run_core``."""
     integer, batch = core.layout.program.network, random_batch(network, 2, STEPS, seed=3)
     rtl = folder / f"{core.name}.v"
     rtl.write_text(core.verilog)
     with FastSimulator(rtl, core.manifest, folder) as simulator:
-        record = run_core(core, encode(network, integer, batch), simulator)
-    alone = core.layout.schedule.total_cycles([1]) - core.layout.program.load_words
-    return record | {"latency": alone}
+        return run_core(core, encode(network, integer, batch), simulator)
 
 
 def measure(case: dict, folder: Path, old: dict | None, settings: dict) -> dict:
@@ -102,8 +100,7 @@ def measure(case: dict, folder: Path, old: dict | None, settings: dict) -> dict:
     Returns
     -------
     dict
-        As ``cores.run_core``, "latency" (cycles of a sequence of one step, first word in to last
-        word out), and as ``synth.place_and_route_seeds``; "refused" where it does not fit.
+        As ``cores.run_core`` and ``synth.place_and_route_seeds``; "refused" where it does not fit.
     """
     target = synth.target_named(case["target"])
     core, network = _core(case)

@@ -2,6 +2,7 @@
 
 import json
 import re
+from pathlib import Path
 from xml.etree import ElementTree
 
 import pytest
@@ -162,7 +163,7 @@ def _place(commit: str = "abc") -> dict:
 def _simulated(step: int, **more) -> dict:
     return {"failure": None, "words": 4321, "multipliers": 16, "macs": 32768, "sequences": 2,
             "steps": 5, "step": [step, step], "exposed": [0, 0], "total": [9000, 9000],
-            "utilisation": 32768 / 16 / step, "verilog_sha256": "0", **more}
+            "alone": [2400, 2400], "utilisation": 32768 / 16 / step, "verilog_sha256": "0", **more}
 
 
 def _resource(used: int) -> dict:
@@ -174,7 +175,7 @@ def _routed(fmax, **more) -> dict:
                                     for k in range(5)]
     return _simulated(2048) | {
         "target": "ecp5-25f", "form": "vendor", "net": "LSTM 64→64", "array": "16", "goal": 175,
-        "goal_luts": 1890, "latency": 2400, "fmax_mhz": fmax, "datasheet_limit_mhz": 225.0,
+        "goal_luts": 1890, "fmax_mhz": fmax, "datasheet_limit_mhz": 225.0,
         "seeds": {"runs": runs}, "lut": _resource(900), "ff": _resource(901),
         "bram": _resource(56), "dsp": _resource(20), "warnings": ["a doubt"],
         "tool_versions": {"yosys": "0.70"}, **_place(), **more}
@@ -218,7 +219,7 @@ def test_document():
     """Every table shows what its records say, and failures as failures."""
     text = document.document(PARTS, {"utilisation": "<svg/>", "times": None, "clocks": None})
     assert _line(text, "LSTM 64→64", "16", "2,048.0")[2:] == [
-        "2,048.0", "2,048", "0", "100.0 %", "9,000", "10", "4,321"]
+        "2,048.0", "2,048", "0", "100.0 %", "2,400", "9,000", "10", "4,321"]
     assert "FAILED: h differs" in _line(text, "GRU 8→8", "4")[-1]
     assert "1 equal in every word" in text and "abc, def" in text
     assert _line(text, "LSTM 256, T 150")[1:] == [
@@ -257,3 +258,14 @@ def test_written_again(tmp_path):
     published = sum(len(row.times_ms) for row in ROWS)
     assert len(shapes) == published + 1 + 1 + (2 + len(MACHINES))  # model, simulated, legend
     assert json.loads((tmp_path / "benchmarks.json").read_text())["format"] == 1
+
+
+def test_docs_are_the_results(tmp_path):
+    """What stands in docs is what the results file beside it says, and nothing else."""
+    docs = Path(__file__).parents[1] / "docs"
+    assert (docs / "benchmarks.json").is_file()
+    written = document.write_document(Store(docs / "benchmarks.json"), tmp_path)
+    assert {path.name for path in written} >= {"benchmarks.md", "utilisation.svg"}
+    for path in written:
+        assert path.read_bytes() == (docs / path.name).read_bytes(), (
+            f"{path.name} is not what benchmarks.json says: python -m bench --render")

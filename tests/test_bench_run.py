@@ -37,9 +37,9 @@ def test_quick_grid(tmp_path):
     done = bench("grid", "--quick", "--match", "LSTM", "--out", str(tmp_path), "--jobs", "1")
     assert done.returncode == 0, done.stdout + done.stderr
     (record,) = Store(tmp_path / "benchmarks.json").records("grid").values()
-    assert record["failure"] is None and record["words"] == 3 * 8 * 48  # h, c and outputs
+    assert record["failure"] is None and record["words"] == 3 * 8 * (48 + 1)  # h, c, y
     assert record["where"]["cores"] == os.cpu_count()
-    for name in ("step", "exposed", "total"):
+    for name in ("step", "exposed", "total", "alone"):
         assert record[name][0] == record[name][1]
     text = (tmp_path / "benchmarks.md").read_text()
     assert f"| LSTM 5→8 | 4 | 104.0 | {record['step'][1]:,} |" in text and "FAILED" not in text
@@ -71,9 +71,10 @@ def test_difference_is_a_failure(tmp_path):
     (tmp_path / "net.v").write_text(core.verilog)
     with FastSimulator(tmp_path / "net.v", core.manifest, tmp_path) as simulator:
         good = cores.run_core(core, codes, simulator)
-        assert good["failure"] is None and good["words"] == 3 * 4 * 12
+        assert good["failure"] is None and good["words"] == 3 * 4 * (12 + 1)
         assert good["step"][0] == good["step"][1] == core.layout.schedule.interval
         assert good["utilisation"] == 4 * 4 * 7 / 4 / good["step"][1]
+        assert good["alone"] == [core.layout.schedule.total_cycles([1])] * 2
 
         def changed(**fields):
             program = replace(core.layout.program, **fields.pop("program", {}))
