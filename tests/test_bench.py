@@ -224,7 +224,7 @@ def test_document():
     assert "1 equal in every word" in text and "abc, def" in text
     assert _line(text, "LSTM 256, T 150")[1:] == [
         "5.5", "0.8 %", "**8.7 %**", "708", "63", "55", "1024×64, posts 8, wide"]
-    assert "GRU 2816 (47,579,136 weights)" in text
+    assert "GRU 2816 (47,579,136 weights)" in text and "simulation in 5 of the 6 cores" in text
     assert _line(text, "`ecp5-25f`", "vendor", "LSTM 64→64", "16", "**180.0**")[5:] == [
         "180.0, 179.0, 178.0, 177.0, 176.0", "225", "175 (reached)",
         "900 (90%); goal 1,890 (reached)", "901 (90%)", "56 (6%)", "20 (2%)", "11.38"]
