@@ -10,6 +10,7 @@ from golden.network import Activation
 from golden.tables import activate, make_table
 from hw.activation import ActivationUnit
 from hw.layout import Function
+from hw.pipeline import DEEP, PIPELINES, SHALLOW
 
 
 def table_of(act_width: int):
@@ -18,17 +19,17 @@ def table_of(act_width: int):
     return make_table(Fixed(width=frac + 5, frac=frac), Fixed(width=act_width, frac=act_width - 1))
 
 
-def run(unit: ActivationUnit, codes, functions) -> tuple:
+def run(unit: ActivationUnit, codes, functions, pipeline=DEEP) -> tuple:
     """(outputs, clipped bits), lined up with the inputs by the unit's latency."""
-    out, clipped = [], []
+    out, clipped, latency = [], [], ActivationUnit.latency(pipeline)
     assert len(codes) == len(functions)
 
     async def bench(ctx):
-        for k in range(len(codes) + unit.latency):
+        for k in range(len(codes) + latency):
             if k < len(codes):
                 ctx.set(unit.pre, int(codes[k]))
                 ctx.set(unit.function, Function[functions[k]])
-            if k >= unit.latency:
+            if k >= latency:
                 out.append(ctx.get(unit.out))
                 clipped.append(ctx.get(unit.clipped))
             await ctx.tick()
@@ -55,9 +56,9 @@ def expected(codes, functions, table) -> tuple:
     return out, clipped
 
 
-def check(table, codes, functions, **options):
-    got, want = run(ActivationUnit(table, **options), codes, functions), expected(codes, functions,
-                                                                                   table)
+def check(table, codes, functions, pipeline=DEEP, **options):
+    unit = ActivationUnit(table, pipeline=pipeline, **options)
+    got, want = run(unit, codes, functions, pipeline), expected(codes, functions, table)
     wrong = np.flatnonzero((got[0] != want[0]) | (got[1] != want[1]))
     assert not len(wrong), (codes[wrong[0]], functions[wrong[0]], got[0][wrong[0]],
                             want[0][wrong[0]])
@@ -93,6 +94,7 @@ def test_edges_and_random(act_width):
     functions = rng.permutation(np.array([f for f in Activation]))
     functions = [functions[k] for k in rng.integers(0, 4, len(codes))]
     check(table, codes, functions)
+    check(table, codes, functions, SHALLOW)
 
 
 @pytest.mark.parametrize("act_width", [5, 11])
@@ -103,9 +105,11 @@ def test_tanh_only(act_width):
     check(table, codes, [Activation.TANH] * len(codes), tanh_only=True)
 
 
-def test_latency():
+@pytest.mark.parametrize("pipeline", PIPELINES.values(), ids=PIPELINES)
+def test_latency(pipeline):
     """One code in, one code out ``latency`` cycles later, and nothing before or after."""
     table = table_of(8)
     codes = np.array([0, 0, 0, 500, 0, 0, 0])
-    out, _ = run(ActivationUnit(table), codes, [Activation.IDENTITY] * 7)
+    out, _ = run(ActivationUnit(table, pipeline=pipeline), codes, [Activation.IDENTITY] * 7,
+                 pipeline)
     assert out.tolist() == [0, 0, 0, 127, 0, 0, 0]

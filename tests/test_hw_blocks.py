@@ -11,7 +11,8 @@ from amaranth.sim import Simulator
 from hw.blocks import Multiplier, Ram
 from hw.families import PORTABLE, family_named
 from hw.mac import MacArray
-from hw.output import Buffer
+from hw.pipeline import DEEP, PIPELINES
+from hw.queue import Buffer
 
 
 def simulate(dut, bench):
@@ -57,9 +58,9 @@ def test_ram(cols, gated):
             takes, moves = (rng.random() < 0.6, rng.random() < 0.6) if gated else (True, True)
             value = rng.randrange(1 << width)
             ctx.set(dut.r_addr, read)
-            ctx.set(dut.w_en, write)
-            ctx.set(dut.w_addr, target)
-            ctx.set(dut.w_data, value)
+            ctx.set(dut.w_en, write << target % cols)
+            ctx.set(dut.w_addr, target // cols)
+            ctx.set(dut.w_data, sum(value << (k * width) for k in range(cols)))
             if gated:
                 ctx.set(dut.r_en, takes)
                 ctx.set(dut.o_en, moves)
@@ -106,26 +107,30 @@ def test_buffer(writes, reads):
     simulate(dut, bench)
     assert sent > 300
     assert len(arrivals) + len(inside) == sent
-    assert min(arrivals) == 1 + Ram.latency
+    assert min(arrivals) == 1 + DEEP.ram
     if reads == 1.0:
-        assert set(arrivals) == {1 + Ram.latency}
+        assert set(arrivals) == {1 + DEEP.ram}
 
 
+@pytest.mark.parametrize("pipeline", PIPELINES.values(), ids=PIPELINES)
 @pytest.mark.parametrize("group", [1, 2, 3, 8])
-@pytest.mark.parametrize(("lanes", "cols"), [(1, 1), (7, 1), (8, 2), (9, 1)])
-def test_array(lanes, cols, group):
+@pytest.mark.parametrize(("lanes", "cols", "posts"), [
+    (1, 1, 1), (7, 1, 1), (8, 2, 1), (9, 1, 3), (12, 3, 4), (5, 1, 5)])
+def test_array(lanes, cols, posts, group, pipeline):
     """Passes as close as their rows allow, down to one column, in groups of any size."""
-    rng = Random(lanes * 100 + group)
+    rng, slots = Random(lanes * 100 + group), lanes // posts
     family = replace(PORTABLE, group=group)
-    dut = MacArray(lanes=lanes, cols=cols, operand_width=5, weight_width=4, acc_width=16,
-                   split=False, family=family)
+    dut = MacArray(lanes=lanes, cols=cols, posts=posts, operand_width=5, weight_width=4,
+                   acc_width=16, split=False, family=family, pipeline=pipeline)
+    latency = dut.latency(slots=slots, cols=cols, pipeline=pipeline)
+    group = max(group, posts)
     columns, expected, end = {}, {}, 0
     last_end, rows = -(1 << 30), 0
     for _ in range(60):
-        # The pass before must have left the chain when this one enters it.
+        # The sums of the pass before must have been fetched when this one's come.
         length = rng.choice((1, 1, 2, 5))
         start = max(end, last_end + rows - length + 1)
-        rows = rng.randint(1, lanes)
+        rows = rng.randint(1, slots)
         sums = [0] * lanes
         for cycle in range(start, start + length):
             vector = [rng.randint(-16, 15) for _ in range(cols)]
@@ -135,15 +140,15 @@ def test_array(lanes, cols, group):
             columns[cycle] = (vector, weights, cycle == start + length - 1)
         end = start + length
         last_end = end - 1
-        for lane in range(rows):
-            expected[last_end + dut.latency(cols) + lane] = sums[lane]
+        for slot in range(rows):
+            expected[last_end + latency + slot] = sums[slot * posts:(slot + 1) * posts]
     got = {}
 
     def pack(values, width):
         return sum((value & ((1 << width) - 1)) << (k * width) for k, value in enumerate(values))
 
     async def bench(ctx):
-        for cycle in range(end + dut.latency(cols) + lanes):
+        for cycle in range(end + latency + lanes):
             vector, _, last = columns.get(cycle, ([0] * cols, None, False))
             ctx.set(dut.a, pack(vector, 5))
             ctx.set(dut.valid, cycle in columns)
@@ -152,7 +157,8 @@ def test_array(lanes, cols, group):
             weights = [columns.get(cycle - lane // group, idle)[1][lane] for lane in range(lanes)]
             ctx.set(dut.w, pack([w for row in weights for w in row], 4))
             if cycle in expected:
-                got[cycle] = ctx.get(dut.row)
+                rows = ctx.get(dut.rows)
+                got[cycle] = [(rows >> (16 * k) & 0xFFFF ^ 0x8000) - 0x8000 for k in range(posts)]
             await ctx.tick()
 
     simulate(dut, bench)

@@ -12,7 +12,6 @@ import pytest
 from amaranth import *
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
-from amaranth.utils import ceil_log2
 
 from hw import blocks, ecp5
 from hw.emit import to_verilog
@@ -98,16 +97,16 @@ class Pairs(wiring.Component):
 
     def _drive(self, m: Module, one, other, shape: dict):
         """Addresses within the memory; no word is read in the cycle that writes it."""
-        depth, within = shape["depth"], ceil_log2(shape.get("cols", 1))
+        depth = shape["depth"]
 
         def address(bits):
             return Mux(bits[:len(one.r_addr)] < depth, bits[:len(one.r_addr)], depth - 1)
 
         m.d.comb += [
             one.r_addr.eq(address(self.random)), other.r_addr.eq(one.r_addr ^ self.fault),
-            one.w_data.eq(self.random[40:]), other.w_data.eq(one.w_data),
-            one.w_addr.eq(Cat(self.random[32:32 + within], address(self.random[16:]))),
-            one.w_en.eq(self.random[95] & (one.w_addr[within:] != one.r_addr)),
+            one.w_data.eq(Cat(self.random[40:], ~self.random)), other.w_data.eq(one.w_data),
+            one.w_addr.eq(address(self.random[16:])),
+            one.w_en.eq(Mux(one.w_addr != one.r_addr, self.random[90:] & self.random[60:], 0)),
             other.w_addr.eq(one.w_addr), other.w_en.eq(one.w_en)]
         if shape.get("gated"):
             m.d.comb += [one.r_en.eq(self.random[94]), one.o_en.eq(self.random[93]),

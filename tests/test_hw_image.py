@@ -15,13 +15,13 @@ NETWORKS = {
     "gru_reset_before": (("gru_reset_before", 5),),
     "mixed": (("rnn", 7), ("lstm", 3), ("gru_reset_before", 2), ("linear", 4)),
 }
-ARRAYS = [(4, 1), (1, 1), (7, 2), (3, 4), (40, 8)]
+ARRAYS = [(4, 1, 1), (1, 1, 1), (7, 2, 1), (3, 4, 1), (40, 8, 1), (12, 3, 3), (8, 2, 4)]
 
 
-def build(name: str, lanes: int, cols: int, **options):
+def build(name: str, lanes: int, cols: int, posts: int = 1, **options):
     net = make_network(*NETWORKS[name])
     integer, _ = make_integer(net, make_batch(net, 2, 3), **options)
-    return make_program(integer, lanes=lanes, cols=cols)
+    return make_program(integer, lanes=lanes, cols=cols, posts=posts)
 
 
 def signed(value: int, width: int) -> int:
@@ -35,17 +35,18 @@ def split_word(word: int, width: int, count: int) -> list:
 
 
 def gate_major(phase, rows) -> list:
-    """Neuron-major rows back to the order of ``GATES``."""
-    gates = phase.rows_per_unit
-    return [rows[j * gates + k] for k in range(gates) for j in range(phase.units)]
+    """Rows in groups of a neuron for each post, back to the order of ``GATES``."""
+    gates, posts = phase.rows_per_unit, phase.posts
+    return [rows[(j // posts * gates + k) * posts + j % posts]
+            for k in range(gates) for j in range(phase.units)]
 
 
 @pytest.mark.parametrize("width", [2, 8, 13])
-@pytest.mark.parametrize(("lanes", "cols"), ARRAYS)
+@pytest.mark.parametrize(("lanes", "cols", "posts"), ARRAYS)
 @pytest.mark.parametrize("name", NETWORKS)
-def test_weights_decoded(name, lanes, cols, width):
+def test_weights_decoded(name, lanes, cols, posts, width):
     """Every word taken apart gives back every matrix of every layer, and zeros as padding."""
-    program = build(name, lanes, cols, weight_width=width)
+    program = build(name, lanes, cols, posts, weight_width=width)
     words = weight_image(program)
     assert len(words) == program.weight_words
     queue = iter(words)
@@ -112,13 +113,17 @@ def test_one_weight_one_word(name, lanes, cols):
 
 
 @pytest.mark.parametrize("scale", [1.0, 300.0, 0.01], ids=["usual", "lifted", "fine"])
-@pytest.mark.parametrize("name", NETWORKS)
-def test_rows_decoded(name, scale):
+@pytest.mark.parametrize(("name", "posts"), [*((name, 1) for name in NETWORKS), ("lstm", 3),
+                                             ("gru", 5)])
+def test_rows_decoded(name, posts, scale):
     """Bias, half of the last place, second bias and shift of every row, back from its word."""
     net = make_network(*NETWORKS[name], scale=scale)
     integer, _ = make_integer(net, make_batch(net, 2, 3))
-    program = make_program(integer, lanes=4)
-    fmt, words = row_format(program), row_image(program)
+    program = make_program(integer, lanes=4 * posts, cols=posts, posts=posts)
+    fmt = row_format(program)
+    # Rows in the phases' order: each post's turn after the other's.
+    words = [word for turn in zip(*(row_image(program, k) for k in range(posts)), strict=True)
+             for word in turn]
     assert (fmt.lift > 0) == (scale == 300.0)
     assert fmt.split == ("gru" in [str(layer.cell) for layer in integer.layers])
     number = 0

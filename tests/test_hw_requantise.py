@@ -7,22 +7,23 @@ from amaranth.sim import Simulator
 
 from golden import fixed
 from hw.image import RowFormat
+from hw.pipeline import DEEP, PIPELINES, SHALLOW
 from hw.requantise import Requantise
 
 
-def run(fmt: RowFormat, acc_width: int, pre_width: int, rows) -> list:
+def run(fmt: RowFormat, acc_width: int, pre_width: int, rows, pipeline=DEEP) -> list:
     """Outputs for (acc, bias, shift) rows, one a cycle, ``latency`` cycles later."""
-    dut = Requantise(fmt, acc_width=acc_width, pre_width=pre_width)
-    got = []
+    dut = Requantise(fmt, acc_width=acc_width, pre_width=pre_width, pipeline=pipeline)
+    got, latency = [], Requantise.latency(pipeline)
 
     async def bench(ctx):
-        for k in range(len(rows) + dut.latency):
+        for k in range(len(rows) + latency):
             if k < len(rows):
                 acc, bias, shift = rows[k]
                 ctx.set(dut.acc, acc)
                 ctx.set(dut.bias, bias)
                 ctx.set(dut.shift, shift)
-            if k >= dut.latency:
+            if k >= latency:
                 got.append(ctx.get(dut.pre))
             await ctx.tick()
 
@@ -65,8 +66,9 @@ def test_every_sum(fmt, pre_width):
     biases = sorted({-top, -top // 3, -1, 0, 1, top // 2, top - 1})
     rows = [(acc, bias, shift) for shift in range(1 << fmt.shift_width) for bias in biases
             for acc in range(-32, 32)]
-    got, want = run(fmt, 6, pre_width, rows), expected(fmt, pre_width, rows)
-    assert got == want
+    want = expected(fmt, pre_width, rows)
+    assert run(fmt, 6, pre_width, rows) == want
+    assert run(fmt, 6, pre_width, rows, SHALLOW) == want
     if pre_width == 3:  # the narrow one saturates at both ends in every format
         assert (min(want), max(want)) == (-4, 3)
 
@@ -94,8 +96,9 @@ def test_wide(acc_width, pre_width, fmt):
     assert len(set(want)) > 50
 
 
-def test_latency():
+@pytest.mark.parametrize("pipeline", PIPELINES.values(), ids=PIPELINES)
+def test_latency(pipeline):
     """A change at the input is seen ``latency`` cycles later, not earlier."""
     fmt = FORMATS["shift_3"]
     rows = [(0, 0, 0)] * 3 + [(20, 0, 0)] + [(0, 0, 0)] * 3
-    assert run(fmt, 6, 6, rows) == [0, 0, 0, 20, 0, 0, 0]
+    assert run(fmt, 6, 6, rows, pipeline) == [0, 0, 0, 20, 0, 0, 0]
