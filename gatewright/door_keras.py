@@ -10,6 +10,7 @@ import numpy as np
 from .door_keras_file import KerasFile, is_keras
 from .door_line import FUNCTIONS, Line, weights
 from .errors import ImportRefused, quote
+from .onnx_file import MAX_ELEMENTS
 
 __all__ = ["is_keras", "keras_line"]
 
@@ -51,8 +52,9 @@ class _Layer:
 
     def count(self, key: str) -> int:
         value = self.config.get(key)
-        if type(value) is not int or value < 1:
-            raise self.refuse(f"{key} is {quote(value)}", "it must be a positive whole number")
+        if type(value) is not int or not 1 <= value <= MAX_ELEMENTS:
+            raise self.refuse(f"{key} is {quote(value)}",
+                              f"it must be a whole number from 1 to {MAX_ELEMENTS}")
         return value
 
     def flag(self, key: str, default: bool = False) -> bool:
@@ -79,28 +81,25 @@ class _Layer:
 
 def _inbound(layer: _Layer) -> str:
     """The layer that a functional layer reads: its only input."""
-    branched = layer.refuse("reads several tensors, or is used several times",
-                            "only layers in series are supported")
-    nodes = layer.record.get("inbound_nodes")
-    if not isinstance(nodes, list) or len(nodes) != 1:
-        raise branched
-    if isinstance(nodes[0], dict):         # Keras 3
-        arguments, extra = nodes[0].get("args"), nodes[0].get("kwargs", {})
-        if not isinstance(arguments, list) or len(arguments) != 1 \
-                or not isinstance(arguments[0], dict) or not isinstance(extra, dict):
-            raise branched
-        history = (arguments[0].get("config") or {}).get("keras_history")
-    else:                                  # Keras 2
-        if not isinstance(nodes[0], list) or len(nodes[0]) != 1:
-            raise branched
-        history, extra = nodes[0][0][:3], (*nodes[0][0], {})[3]
-    if given := [key for key, value in extra.items() if key != "training" and value is not None]:
+    try:
+        node, = layer.record["inbound_nodes"]
+        if isinstance(node, dict):         # Keras 3
+            tensor, = node["args"]
+            history, given = tensor["config"]["keras_history"], node.get("kwargs", {})
+        else:                              # Keras 2
+            (*history, given), = node
+        name, number, index = history
+        given = [key for key, value in given.items() if key != "training" and value is not None]
+    except (AttributeError, KeyError, TypeError, ValueError):
+        raise layer.refuse("reads several tensors, or is used several times",
+                           "only layers in series are supported") from None
+    if given:
         raise layer.refuse(f"is called with {quote(given[0])}", "masks and initial states that are "
                            "handed over are not supported: call it with its input alone")
-    if not isinstance(history, list) or len(history) != 3 or history[1:] != [0, 0]:
+    if (number, index) != (0, 0):
         raise layer.refuse("reads a result that is not the first of its layer",
                            "leave return_state out")
-    return str(history[0])
+    return str(name)
 
 
 def _series(file: KerasFile) -> list:
@@ -120,11 +119,11 @@ def _series(file: KerasFile) -> list:
         end = model.config.get(key)
         while isinstance(end, list) and len(end) == 1:
             end = end[0]
-        if not isinstance(end, list) or len(end) != 3 or end[0] not in by_name \
-                or end[1:] != [0, 0]:
+        if not isinstance(end, list) or len(end) != 3 or end[1:] != [0, 0] \
+                or str(end[0]) not in by_name:
             raise ImportRefused(model.what, f"has several inputs or outputs ({key})",
                                 "one input and one result are supported")
-        ends.append(by_name[end[0]])
+        ends.append(by_name[str(end[0])])
     series = [ends[1]]
     while series[0] is not ends[0] and len(series) < len(layers):
         before = _inbound(series[0])
@@ -140,12 +139,13 @@ def _series(file: KerasFile) -> list:
 
 def _shape(file: KerasFile, layers: list) -> tuple:
     """(steps or None, inputs or None, token ids) of the model's input."""
-    first = layers[0].config
+    first, built = layers[0].config, layers[0].record.get("build_config")
     shape = first.get("batch_shape") or first.get("batch_input_shape") \
-        or (layers[0].record.get("build_config") or {}).get("input_shape")
+        or (built.get("input_shape") if isinstance(built, dict) else None)
     tokens = any(layer.kind == "Embedding" for layer in layers)
     if not isinstance(shape, list) or len(shape) != (2 if tokens else 3) \
-            or not all(size is None or type(size) is int and size > 0 for size in shape):
+            or not all(size is None or type(size) is int and 0 < size <= MAX_ELEMENTS
+                       for size in shape):
         raise layers[0].refuse(f"has the input shape {quote(shape)}, not (batch, time"
                                f"{'' if tokens else ', features'})",
                                "the model must read sequences")
@@ -299,10 +299,11 @@ def _cell(file: KerasFile, layer: _Layer, place: str) -> tuple:
     units, biased = layer.count("units"), layer.flag("use_bias", True)
     op, blocks = _OPS[layer.kind]
     rows = len(blocks) * units
-    order = np.concatenate([np.arange(b * units, (b + 1) * units) for b in blocks])
     kernel, recurrent, *bias = _arrays(file, layer, f"{place}/cell", 2 + biased)
-    w = weights(kernel, f"{layer.what}, kernel", (None, rows)).T[order]
-    r = weights(recurrent, f"{layer.what}, recurrent kernel", (units, rows)).T[order]
+    w = weights(kernel, f"{layer.what}, kernel", (None, rows)).T
+    r = weights(recurrent, f"{layer.what}, recurrent kernel", (units, rows)).T
+    order = np.concatenate([np.arange(b * units, (b + 1) * units) for b in blocks])
+    w, r = w[order], r[order]
     if not biased:
         return w, r, None
     both = op == "GRU" and layer.flag("reset_after", True)

@@ -12,6 +12,7 @@ import tomllib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import lru_cache
 from pathlib import Path
 
 from golden.network import FloatNetwork
@@ -25,6 +26,7 @@ from .onnx_import import import_onnx
 __all__ = ["SUFFIXES", "import_lowered", "import_model", "onnx_form"]
 
 SUFFIXES = (".onnx", ".keras", ".safetensors", ".pt", ".pth")
+_keras_line = lru_cache(maxsize=1)(keras_line)     # one command needs the same file several times
 MAX_FILE_BYTES = 256 << 20
 MAX_TEXT_BYTES = 1 << 20
 
@@ -153,7 +155,7 @@ def _translate(path: Path, kind: str, data: bytes) -> tuple:
     """(bytes of an ONNX file, notes, SHA-256 of all that was read)."""
     digest = hashlib.sha256(data)
     if kind == "archive" and (path.suffix.lower() == ".keras" or is_keras(data)):
-        return *keras_line(data), digest.hexdigest()
+        return *_keras_line(data), digest.hexdigest()
     read = read_safetensors if kind == "safetensors" else read_pt
     tensors, metadata = read(data)
     where, text, values = _side_file(path)
