@@ -45,29 +45,29 @@ def _inputs(torch, module, steps: int) -> list:
 
 def _words(torch, module) -> tuple:
     """(words of the line, which of ``_inputs`` fits)."""
-    refusal = ImportRefused("the module", "has no recurrent layer", "Gatewright builds networks "
-                            "with nn.RNN, nn.GRU or nn.LSTM")
+    crashes, refusals = [], []
     for choice, (_, time) in enumerate(_inputs(torch, module, 1)):
         try:
             with warnings.catch_warnings(action="ignore"):
                 found = [trace(torch, module, _inputs(torch, module, steps)[choice][0], time)
                          for steps in LENGTHS]
         except WrongLayout as error:
-            refusal = error
+            refusals.append(error)
         except ImportRefused:
             raise
         except Exception as error:         # whatever the module itself raises on such an input
-            if not isinstance(refusal, WrongLayout):
-                refusal = ImportRefused(
-                    "the module", f"does not run on a short sequence ({type(error).__name__}: "
-                    f"{str(error)[:120]})", "its forward must take one tensor: (batch, time, "
-                    "features), or (batch, time) token ids")
+            crashes.append(ImportRefused(
+                "the module", f"does not run on a short sequence ({type(error).__name__}: "
+                f"{str(error)[:120]})", "its forward must take one tensor: (batch, time, "
+                "features), or (batch, time) token ids"))
         else:
             if found[0] == found[1]:
                 return found[0], choice
             raise ImportRefused("the module", "does something else at other sequence lengths",
                                 "use y[:, -1] for the last step")
-    raise refusal
+    refusals.append(ImportRefused("the module", "has no recurrent layer", "Gatewright builds "
+                                  "networks with nn.RNN, nn.GRU or nn.LSTM"))
+    raise (crashes + refusals)[0]
 
 
 def from_torch(module, *, name: str | None = None, states: bool = False) -> FloatNetwork:

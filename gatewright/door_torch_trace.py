@@ -202,7 +202,7 @@ class _Walk:
         if part.bidirectional:
             other[-2:] = self.add(words, 1, 2 * units, "state").reshape(2, units)
         else:                              # the last state is the last step
-            other[-1] = self.ids(y).reshape(steps, units)[-1]
+            other[-1] = self._rows(self.ids(y))[-1]
         self.keep(last[0], other)
         for cell in last[1:]:
             self.keep(cell, self.add(words, rows, units, "other"))
