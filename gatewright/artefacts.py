@@ -11,6 +11,7 @@ from hw.image import load_words
 from sim import VerifyResult
 
 from . import steps
+from .array import Array
 from .errors import GatewrightError, quote
 from .folder import read_json, write_json, write_text
 from .steps import Golden, Quantised
@@ -96,10 +97,11 @@ def load_core(folder: Path, quantised: Quantised) -> tuple:
     path, remedy = folder / "manifest.json", f"run 'gatewright generate {folder}'"
     manifest = read_json(path, remedy)
     try:
-        core = steps.generate(quantised, lanes=manifest["lanes"], cols=manifest["cols"],
-                              argmax=manifest["stream"]["output"] == "argmax",
-                              load_weights=manifest["stream"]["weight_words"] > 0,
-                              name=manifest["name"])
+        stream = manifest["stream"]
+        core = steps.generate(
+            quantised, **Array.of(manifest).options, argmax=stream["output"] == "argmax",
+            wide=max(stream["input_elements"], stream["output_elements"]) > 1,
+            load_weights=stream["weight_words"] > 0, name=manifest["name"])
         fits = core.verilog_sha256 == manifest["verilog_sha256"]
     except (KeyError, TypeError, GatewrightError):
         fits = False

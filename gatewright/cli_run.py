@@ -8,11 +8,12 @@ import typer
 import synth
 
 from . import artefacts, cli_words as words, show
-from .cli_words import console_for, need, print_json, read_results, targets_of
+from .array import Array
+from .choice import choose_target
+from .cli_words import console_for, need, options_of, print_json, read_results
 from .examples import example_dir
-from .flow import Flow, Mismatch, choose_target
+from .flow import Flow, Mismatch
 from .folder import is_free, new_folder
-from .options import read_options
 
 __all__ = ["app", "run"]
 
@@ -24,22 +25,21 @@ app = typer.Typer()
 def run(model: words.Model = None, calibration: words.Calibration = None,
         inputs: words.Inputs = None, labels: words.Labels = None,
         float_outputs: words.FloatOutputs = None, out: words.Out = None, force: words.Force = False,
-        config: words.Config = None, weight_width: words.WeightWidth = None,
+        target: words.Targets = None, weight_width: words.WeightWidth = None,
         act_width: words.ActWidth = None, cell_width: words.CellWidth = None,
         method: words.MethodName = None, rounding: words.RoundingName = None,
         headroom: words.Headroom = None, lanes: words.Lanes = None, cols: words.Cols = None,
-        argmax: words.Argmax = None, load_weights: words.LoadWeights = None,
-        target: words.Targets = None, sequences: words.Sequences = None, seed: words.Seed = None,
-        waves: words.Waves = False, portable: words.Portable = None,
-        no_synth: Annotated[bool, typer.Option("--no-synth", help="Leave place and route out.")]
-        = False,
-        as_json: words.AsJson = False):
+        posts: words.Posts = None, pipeline: words.PipelineName = None, pack: words.Pack = None,
+        wide_streams: words.WideStreams = None, argmax: words.Argmax = None,
+        load_weights: words.LoadWeights = None, deadline: words.Deadline = None,
+        max_dsp: words.MaxDsp = None, max_bram: words.MaxBram = None,
+        max_cycles: words.MaxCycles = None, clock: words.Clock = None,
+        sequences: words.Sequences = None, seed: words.Seed = None, waves: words.Waves = False,
+        portable: words.Portable = None,
+        no_synth: words.NoSynth = False,
+        config: words.Config = None, as_json: words.AsJson = False):
     """All steps, from the ONNX file to a proven, placed and routed core."""
-    options = read_options(
-        config, weight_width=weight_width, act_width=act_width, cell_width=cell_width,
-        method=method, rounding=rounding, headroom=headroom, lanes=lanes, cols=cols, argmax=argmax,
-        load_weights=load_weights, targets=targets_of(target), sequences=sequences, seed=seed,
-        portable=portable)
+    options = options_of(locals())
     if model is None:
         model = example_dir() / "model.onnx"
         calibration = calibration or model.with_name("calib_inputs.npy")
@@ -61,7 +61,7 @@ def run(model: words.Model = None, calibration: words.Calibration = None,
         artefacts.save_quantised(folder, quantised)
         result, speed = flow.golden(quantised, batch, wanted, model)
         artefacts.save_golden(folder, result, speed)
-        targets = options.targets or (choose_target(quantised),)
+        targets = options.targets or (choose_target(quantised.integer, options),)
         core = flow.generate(quantised, targets[0])
         rtl = artefacts.save_core(folder, core, quantised)
         try:
@@ -97,6 +97,7 @@ def _summary(flow: Flow, network, result, verdict, core, reports,
     for line in show.metric_lines(result):
         rows.append(("accuracy", line, ""))
     rows += [
+        ("array", str(Array.of(core.manifest)), ""),
         ("proof", f"bit-exact: {verdict.words}/{verdict.words} words", "bold green"),
         ("cycles", f"{verdict.cycles_measured} measured = {verdict.cycles_predicted} predicted; "
                    f"{core.manifest['cycles_per_step']} a step, multipliers "

@@ -6,11 +6,13 @@ from typing import Annotated
 import typer
 
 from . import artefacts, cli_words as words, steps
-from .cli_words import console_for, need, print_json, read_results, targets_of
+from .array import Array
+from .choice import choose_target
+from .cli_words import console_for, need, options_of, print_json, read_results
 from .examples import example_dir
-from .flow import Flow, Mismatch, choose_target
+from .flow import Flow, Mismatch
 from .folder import new_folder, project_folder
-from .options import Options, read_options
+from .options import Options
 from .planning import plan_source
 
 __all__ = ["app"]
@@ -42,9 +44,7 @@ def quantise(model: Annotated[Path, typer.Argument(help="ONNX file.")],
              rounding: words.RoundingName = None, headroom: words.Headroom = None,
              target: words.Targets = None, as_json: words.AsJson = False):
     """Choose fixed-point formats from calibration data; makes the folder the others work in."""
-    options = read_options(config, weight_width=weight_width, act_width=act_width,
-                           cell_width=cell_width, method=method, rounding=rounding,
-                           headroom=headroom, targets=targets_of(target))
+    options = options_of(locals())
     need(calibration, "--calibration", "sequences to choose formats from")
     flow = Flow(console=console_for(as_json), options=options)
     network = flow.import_model(model)
@@ -76,17 +76,22 @@ def golden(folder: words.Folder, inputs: words.Inputs = None, labels: words.Labe
 
 @app.command(epilog="Example: gatewright generate DIR --lanes 16. Writes rtl/NAME.v and "
                     "manifest.json.")
-def generate(folder: words.Folder, lanes: words.Lanes = None, cols: words.Cols = None,
-             argmax: words.Argmax = None, load_weights: words.LoadWeights = None,
-             target: words.Targets = None, config: words.Config = None,
+def generate(folder: words.Folder, target: words.Targets = None, lanes: words.Lanes = None,
+             cols: words.Cols = None, posts: words.Posts = None,
+             pipeline: words.PipelineName = None, pack: words.Pack = None,
+             wide_streams: words.WideStreams = None, argmax: words.Argmax = None,
+             load_weights: words.LoadWeights = None, deadline: words.Deadline = None,
+             max_dsp: words.MaxDsp = None, max_bram: words.MaxBram = None,
+             max_cycles: words.MaxCycles = None, clock: words.Clock = None,
+             portable: words.Portable = None, config: words.Config = None,
              as_json: words.AsJson = False):
     """Write the Verilog and its manifest; the same folder and options give the same bytes."""
+    options = options_of(locals())
     folder = project_folder(folder)
-    options = read_options(config, lanes=lanes, cols=cols, argmax=argmax,
-                           load_weights=load_weights, targets=targets_of(target))
     quantised = artefacts.load_quantised(folder)
     flow = Flow(console=console_for(as_json), options=options)
-    core = flow.generate(quantised, (options.targets or (choose_target(quantised),))[0])
+    targets = options.targets or (choose_target(quantised.integer, options),)
+    core = flow.generate(quantised, targets[0])
     rtl = artefacts.save_core(folder, core, quantised)
     flow.say(f"\nwritten: {rtl} and {folder / 'manifest.json'}")
     print_json(as_json, read_results(folder, "manifest")["manifest"])
@@ -98,10 +103,9 @@ def verify(folder: words.Folder, inputs: words.Inputs = None, sequences: words.S
            seed: words.Seed = None, waves: words.Waves = False, config: words.Config = None,
            as_json: words.AsJson = False):
     """Simulate the folder's Verilog and compare every word and every state with golden."""
+    flow = Flow(console=console_for(as_json), options=options_of(locals()))
     folder = project_folder(folder)
     need(inputs, "--inputs", "sequences to drive the core with")
-    flow = Flow(console=console_for(as_json),
-                options=read_options(config, sequences=sequences, seed=seed))
     quantised = artefacts.load_quantised(folder)
     batch = flow.load(quantised.network, inputs).take(slice(0, flow.options.sequences))
     flow.need_tools(synthesis=False)
@@ -119,27 +123,18 @@ def verify(folder: words.Folder, inputs: words.Inputs = None, sequences: words.S
 def plan_(source: Annotated[Path, typer.Argument(
               metavar="MODEL|DIR", help="ONNX file, or a folder made by 'quantise' or 'run'.")],
           target: words.Targets = None, calibration: words.Calibration = None,
-          deadline: Annotated[str | None, typer.Option(
-              help="Time that a step may take, with its unit: 10us.")] = None,
-          max_dsp: Annotated[int | None, typer.Option(min=1, help="DSP blocks to use.")] = None,
-          max_bram: Annotated[int | None, typer.Option(min=1, help="Block RAMs to use.")] = None,
-          max_cycles: Annotated[int | None, typer.Option(
-              min=1, help="Cycles that a step may take.")] = None,
-          clock: Annotated[float | None, typer.Option(
-              help="Clock in MHz to count time at; by default one that the device is likely to "
-                   "reach.")] = None,
+          lanes: words.Lanes = None, cols: words.Cols = None, posts: words.Posts = None,
+          pipeline: words.PipelineName = None, pack: words.Pack = None,
+          wide_streams: words.WideStreams = None, argmax: words.Argmax = None,
+          load_weights: words.LoadWeights = None, deadline: words.Deadline = None,
+          max_dsp: words.MaxDsp = None, max_bram: words.MaxBram = None,
+          max_cycles: words.MaxCycles = None, clock: words.Clock = None,
           weight_width: words.WeightWidth = None, act_width: words.ActWidth = None,
-          cell_width: words.CellWidth = None, argmax: words.Argmax = None,
-          portable: words.Portable = None, config: words.Config = None,
-          as_json: words.AsJson = False):
+          cell_width: words.CellWidth = None, portable: words.Portable = None,
+          config: words.Config = None, as_json: words.AsJson = False):
     """Compare arrays before anything is built: exact cycles, multipliers, memory, what fits."""
-    options = read_options(config, weight_width=weight_width, act_width=act_width,
-                           cell_width=cell_width, argmax=argmax, portable=portable,
-                           targets=targets_of(target))
-    plans = plan_source(Flow(console=console_for(as_json), options=options), source, calibration,
-                        deadline=deadline, max_dsp=max_dsp, max_bram=max_bram,
-                        max_cycles=max_cycles, clock=clock)
-    print_json(as_json, plans)
+    flow = Flow(console=console_for(as_json), options=options_of(locals()))
+    print_json(as_json, plan_source(flow, source, calibration))
 
 
 @app.command("synth", epilog="Example: gatewright synth DIR --target ecp5-25f. Writes "
@@ -151,12 +146,13 @@ def synth_(folder: words.Folder, target: words.Targets = None, seed: words.Seed 
            portable: words.Portable = None, config: words.Config = None,
            as_json: words.AsJson = False):
     """Place and route the folder's core, and report clock and area."""
+    options = options_of(locals())
     folder = project_folder(folder)
-    options = read_options(config, targets=targets_of(target), seed=seed, portable=portable)
     flow = Flow(console=console_for(as_json), options=options)
     quantised = artefacts.load_quantised(folder)
     flow.need_tools(simulation=False)
     core, rtl = artefacts.load_core(folder, quantised)
+    made = options.model_copy(update=Array.of(core.manifest).options)
     reports = [flow.synth(core, rtl, name, folder, seeds=seeds)
-               for name in options.targets or (choose_target(quantised),)]
+               for name in options.targets or (choose_target(quantised.integer, made),)]
     print_json(as_json, reports)

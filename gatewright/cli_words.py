@@ -11,12 +11,15 @@ import synth
 
 from .errors import GatewrightError
 from .folder import read_json
+from .options import Options, read_options
 
 __all__ = [
-    "ActWidth", "Argmax", "AsJson", "Calibration", "CellWidth", "Cols", "Config", "FloatOutputs",
-    "Folder", "Force", "Headroom", "Inputs", "Labels", "Lanes", "LoadWeights", "MethodName",
-    "Model", "Out", "Portable", "RoundingName", "Seed", "Sequences", "Targets", "Waves",
-    "WeightWidth", "console_for", "need", "print_json", "read_results", "targets_of",
+    "ActWidth", "Argmax", "AsJson", "Calibration", "CellWidth", "Clock", "Cols", "Config",
+    "Deadline", "FloatOutputs", "Folder", "Force", "Headroom", "Inputs", "Labels", "Lanes",
+    "LoadWeights", "MaxBram", "MaxCycles", "MaxDsp", "MethodName", "Model", "NoSynth", "Out",
+    "Pack", "PipelineName", "Portable", "Posts", "RoundingName", "Seed", "Sequences", "Targets",
+    "Waves", "WeightWidth", "WideStreams", "console_for", "need", "options_of", "print_json",
+    "read_results",
 ]
 
 Model = Annotated[Path | None, typer.Argument(help="ONNX file with RNN, GRU or LSTM layers; the "
@@ -45,9 +48,41 @@ RoundingName = Annotated[str | None, typer.Option(
     help="Weights to integers: calibrated (on the data's own sums) or nearest.")]
 Headroom = Annotated[int | None, typer.Option(
     help="Spare integer bits of inputs and unbounded results.")]
-Lanes = Annotated[int | None, typer.Option(
-    help="Rows worked on at once; by default what fits the device.")]
-Cols = Annotated[int | None, typer.Option(help="Vector elements a cycle, a power of two (1).")]
+
+
+def _lanes(text: str):
+    """A number where it is one: any other word is the options' to judge."""
+    try:
+        return int(text)
+    except ValueError:
+        return text
+
+
+Lanes = Annotated[str | None, typer.Option(
+    parser=_lanes, metavar="auto|int",
+    help="Rows worked on at once; auto: as 'plan' chooses for the device, and what is left out of "
+         "the next four with it (auto).")]
+Cols = Annotated[int | None, typer.Option(
+    help="Vector elements a cycle: the posts times or divided by a power of two (1 where lanes are "
+         "given).")]
+Posts = Annotated[int | None, typer.Option(
+    help="Element-wise pipelines, a divisor of the lanes (1 where lanes are given).")]
+PipelineName = Annotated[str | None, typer.Option(
+    "--pipeline", help="deep: registers for the clock; shallow: few cycles round the recurrence, "
+                       "at a lower clock (deep where lanes are given).")]
+Pack = Annotated[bool | None, typer.Option(
+    "--pack/--no-pack", help="Two lanes to a multiplier, exactly: weights of up to 8 bits, "
+                             "multipliers of 18 (no where lanes are given).")]
+WideStreams = Annotated[bool | None, typer.Option(
+    "--wide-streams", help="Input words of cols elements and output words of posts results, not "
+                           "of one.")]
+Deadline = Annotated[str | None, typer.Option(
+    help="Time that a step may take, with its unit: 10us.")]
+MaxCycles = Annotated[int | None, typer.Option(help="Cycles that a step may take.")]
+MaxDsp = Annotated[int | None, typer.Option(help="DSP blocks to use.")]
+MaxBram = Annotated[int | None, typer.Option(help="Block RAMs to use.")]
+Clock = Annotated[float | None, typer.Option(
+    help="Clock in MHz to count time at; by default one that the device is likely to reach.")]
 Argmax = Annotated[bool | None, typer.Option(
     "--argmax", help="Output the index of the largest result instead of the results.")]
 LoadWeights = Annotated[bool | None, typer.Option(
@@ -63,6 +98,7 @@ Targets = Annotated[list[str] | None, typer.Option(
 Sequences = Annotated[int | None, typer.Option(help="Sequences to simulate (50).")]
 Seed = Annotated[int | None, typer.Option(help="Of the bench's pauses and the placement (1).")]
 Waves = Annotated[bool, typer.Option("--waves", help="Write a wave file (FST where possible).")]
+NoSynth = Annotated[bool, typer.Option("--no-synth", help="Leave place and route out.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print the result as JSON on stdout, "
                                                      "everything else on stderr.")]
 
@@ -77,8 +113,12 @@ def print_json(as_json: bool, value) -> None:
         print(json.dumps(value, indent=1, default=str))
 
 
-def targets_of(names: list | None) -> tuple | None:
-    return tuple(names) if names else None
+def options_of(given: dict) -> Options:
+    """The options among a command's arguments (``locals()``), over those of its ``--config``."""
+    flags = {name: given[name] for name in Options.model_fields if name in given}
+    if given.get("target"):
+        flags["targets"] = tuple(given["target"])
+    return read_options(given.get("config"), **flags)
 
 
 def read_results(folder: Path, *names: str) -> dict:

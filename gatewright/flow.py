@@ -17,6 +17,7 @@ from golden.network import Final, FloatNetwork
 from golden.reference import Batch
 
 from . import artefacts, onnx_check, show, steps
+from .choice import choose
 from .data import load_batch, load_float_outputs, load_labels
 from .door_check import compare, random_batch
 from .doors import import_model, onnx_form
@@ -24,7 +25,7 @@ from .errors import DataRefused, GatewrightError, quote
 from .folder import write_text
 from .options import Options
 
-__all__ = ["Flow", "Mismatch", "choose_target"]
+__all__ = ["Flow", "Mismatch"]
 
 SELF_CHECK_SEQUENCES = 4
 FORM_SEQUENCES = 10      # a vendor form is simulated on so many: the portable one carries the proof
@@ -42,21 +43,6 @@ def _mismatch(verdict: sim.VerifyResult, which: str = "") -> Mismatch:
 def printable(path: Path) -> str:
     """A path without the quotes that it needs nowhere but in messages."""
     return quote(path, 200)[1:-1]
-
-
-def choose_target(quantised: steps.Quantised) -> str:
-    """The smallest ECP5 whose block RAM holds the weights, with a quarter left for the rest."""
-    integer = quantised.integer
-    weights = sum(layer.w.size + (0 if layer.r is None else layer.r.size)
-                  for layer in integer.layers)
-    bits = weights * integer.weight_width
-    if integer.embedding is not None:
-        bits += integer.embedding.size * integer.act_width
-    for name in ("ecp5-25f", "ecp5-45f", "ecp5-85f"):
-        bram = synth.target_named(name).blocks["bram"]
-        if bits <= bram.available * bram.bits * 0.75:
-            return name
-    return "ecp5-85f"
 
 
 @dataclass(kw_only=True)
@@ -208,16 +194,16 @@ class Flow:
         return speed
 
     def generate(self, quantised: steps.Quantised, target: str):
-        """Generate for a device's default array, or the one asked for."""
+        """Generate the array that the options name, or that suits the device best."""
         options = self.options
-        lanes = options.lanes or steps.default_lanes(quantised.integer, target)
-        self.heading("generate", f"{lanes} lanes" + ("" if options.lanes else f", for {target}"))
+        row = choose(quantised.integer, target, options)
+        self.heading("generate", str(row.array) + ("" if options.lanes else f", for {target}"))
+        if not row.fits and not options.lanes:
+            self.note(f"nothing fits {target} ({'+'.join(row.lacking)} run out); this is simulated "
+                      "all the same")
         start = time.perf_counter()
-        load = options.load_weights
-        if load is None:
-            load = steps.needs_loading(quantised.integer, target)
-        core = steps.generate(quantised, lanes=lanes, cols=options.cols, argmax=options.argmax,
-                              load_weights=load)
+        core = steps.generate(quantised, **row.array.options, wide=options.wide_streams,
+                              argmax=options.argmax, load_weights=row.load_weights)
         self.console.print(show.schedule(core))
         manifest = core.manifest
         self.say(f"{manifest['cycles_per_step']} cycles a step, "

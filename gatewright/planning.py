@@ -1,41 +1,46 @@
 """The ``plan`` command: a model or an output folder in, a table of arrays and a choice out."""
 
-import re
+from dataclasses import replace
 from pathlib import Path
 
-import synth
-from golden.network import IntNetwork
+import numpy as np
 
-from . import artefacts, plan as planner, steps
-from .errors import GatewrightError, quote
-from .flow import Flow, choose_target
+import synth
+from golden.network import FloatNetwork, IntNetwork
+from golden.quantise import Method, QuantOptions, Rounding
+from golden.reference import Batch
+
+from . import artefacts, show, steps
+from .choice import choose_target, planned
+from .errors import GatewrightError
+from .flow import Flow
 from .folder import project_folder
 
-__all__ = ["parse_duration", "plan_source"]
+__all__ = ["plan_source", "unit_formats"]
 
-_UNITS = {"ns": 1e-3, "us": 1.0, "µs": 1.0, "μs": 1.0, "ms": 1e3, "s": 1e6}  # micro or mu
+def unit_formats(network: FloatNetwork, *, options: QuantOptions | None = None,
+                 seed: int = 1) -> steps.Quantised:
+    """The network in formats of made-up data: enough for a plan, no use for results.
 
+    Formats decide neither cycles nor multipliers. They do decide the width of a row's bias, and
+    with it now and then one block of the row memory.
 
-def parse_duration(text: str, option: str = "--deadline") -> float:
-    """Microseconds of "10us", "0.5ms", "800ns" or "2s".
-
-    Raises
-    ------
-    GatewrightError
-        If it is no positive number with a unit.
+    Parameters
+    ----------
+    network : FloatNetwork
+    options : QuantOptions or None
+        Widths are taken from it; the methods are the quick ones.
+    seed : int
     """
-    found = re.fullmatch(r"\s*(\d+(?:\.\d*)?|\.\d+)\s*(ns|us|µs|μs|ms|s)\s*", text)
-    value = float(found[1]) * _UNITS[found[2]] if found else 0.0
-    if not 0 < value < 1e12:
-        raise GatewrightError(option, f"must be a time above zero with its unit, not {quote(text)}",
-                              "write it as 10us, 0.5ms or 800ns")
-    return value
+    random = np.random.default_rng(seed)
+    options = replace(options or QuantOptions(), rounding=Rounding.NEAREST, method=Method.MINMAX)
+    shape = (4, 8)
+    x = (random.standard_normal((*shape, network.layers[0].inputs)) if network.embedding is None
+         else random.integers(0, len(network.embedding), shape))
+    return steps.quantise(network, Batch(x=x), options)
 
 
-def plan_source(flow: Flow, source: Path, calibration: Path | None, *,
-                deadline: str | None = None, max_dsp: int | None = None,
-                max_bram: int | None = None, max_cycles: int | None = None,
-                clock: float | None = None) -> list[dict]:
+def plan_source(flow: Flow, source: Path, calibration: Path | None) -> list[dict]:
     """Plan for each target of the options, print the tables, return what ``--json`` prints.
 
     Parameters
@@ -49,23 +54,18 @@ def plan_source(flow: Flow, source: Path, calibration: Path | None, *,
     Returns
     -------
     list of dict
-        For each target "target", "clock_mhz", "clock_assumed", "formats", "limits", "rows",
-        "best" (a row, or None where nothing fits) and "in_time".
+        For each target "target", "clock_mhz" (of each pipeline), "clock_assumed", "formats",
+        "limits", "rows", "best" (a row, or None where nothing fits) and "in_time".
 
     Raises
     ------
     GatewrightError
-        If a limit, the clock, the model or the folder is not legal.
+        If the model or the folder is not legal, or no array goes with the options.
     """
-    try:
-        limits = planner.Limits(
-            deadline_us=None if deadline is None else parse_duration(deadline),
-            max_dsp=max_dsp, max_bram=max_bram, max_cycles=max_cycles)
-    except ValueError as error:
-        raise GatewrightError("limits", str(error), "give positive numbers") from None
     quantised, formats = _quantised(flow, source, calibration)
-    return [_plan_target(flow, quantised.integer, name, limits, clock, formats, source)
-            for name in flow.options.targets or (choose_target(quantised),)]
+    network, options = quantised.integer, flow.options
+    return [_plan_target(flow, network, name, formats, source)
+            for name in options.targets or (choose_target(network, options),)]
 
 
 def _quantised(flow: Flow, source: Path,
@@ -81,36 +81,34 @@ def _quantised(flow: Flow, source: Path,
         return flow.quantise(network, flow.load(network, calibration)), "calibration"
     flow.note("no --calibration: formats of made-up data, with which the row memory may come out "
               "a block more or less")
-    return planner.unit_formats(network, options=flow.options.quantisation), "made-up data"
+    return unit_formats(network, options=flow.options.quantisation), "made-up data"
 
 
-def _plan_target(flow: Flow, network: IntNetwork, name: str, limits: planner.Limits,
-                 clock: float | None, formats: str, source: Path) -> dict:
-    target, options = synth.target_named(name), flow.options
-    try:
-        rows = planner.plan(network, target, limits, clock_mhz=clock,
-                            argmax=options.argmax, portable=options.portable)
-    except ValueError as error:
-        raise GatewrightError("plan", str(error)) from None
+def _plan_target(flow: Flow, network: IntNetwork, name: str, formats: str, source: Path) -> dict:
+    target, options, limits = synth.target_named(name), flow.options, flow.options.limits
+    rows, blocks = planned(network, name, options), target.blocks
     best = next((row for row in rows if row.best), None)
-    assumed = "assumed" if clock is None else "as given"
-    mhz = rows[0].clock_mhz
-    blocks = target.blocks
+    clocks = {pipeline: options.setting.mhz(target, pipeline)
+              for pipeline in sorted({row.array.pipeline for row in rows})}
+    assumed = "assumed" if options.clock is None else "as given"
     flow.heading("plan", f"{target.name}: {blocks['dsp'].available} DSP, "
-                         f"{blocks['bram'].available} block RAM; {mhz:g} MHz {assumed}")
-    flow.console.print(planner.table(rows, target, title=f"arrays for {network.name}"))
+                 f"{blocks['bram'].available} block RAM; {assumed}: " + ", ".join(
+                     f"{mhz:g} MHz {pipeline}" for pipeline, mhz in clocks.items()))
+    flow.console.print(show.arrays(rows, f"arrays for {network.name}"))
     if best is None:
         flow.note(f"nothing fits {target.name}"
                   + (" within the limits" if limits.max_dsp or limits.max_bram else ""))
     else:
         timing = ("" if best.in_time else ": the fastest that fits, but too slow" if limits.timed
                   else "")
-        flow.say(f"choice: {best.lanes} lanes x {best.cols} cols, {best.cycles_per_step:,} cycles "
-                 f"and {best.us_per_step:.3g} us a step at {mhz:g} MHz{timing}",
+        flow.say(f"choice: {best.array}, {best.cycles_per_step:,} cycles and "
+                 f"{best.us_per_step:.3g} us a step at {best.clock_mhz:g} MHz{timing}",
                  "bold green" if best.in_time else "yellow")
-        where = source if source.is_dir() else "DIR"
-        flow.say(f"next: gatewright generate {where} --lanes {best.lanes} --cols {best.cols} "
-                 f"--target {target.name}")
-    return {"target": target.name, "clock_mhz": mhz, "clock_assumed": clock is None,
+        more = "".join(f" --{flag}" for flag, given in (
+            ("load-weights", best.load_weights), ("wide-streams", options.wide_streams),
+            ("argmax", options.argmax)) if given)
+        flow.say(f"next: gatewright generate {source if source.is_dir() else 'DIR'} "
+                 f"{best.array.flags} --target {target.name}{more}")
+    return {"target": target.name, "clock_mhz": clocks, "clock_assumed": options.clock is None,
             "formats": formats, "limits": vars(limits), "rows": [row.as_dict() for row in rows],
             "best": best.as_dict() if best else None, "in_time": bool(best and best.in_time)}

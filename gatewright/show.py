@@ -5,10 +5,13 @@ from rich.text import Text
 
 from golden.network import FloatNetwork
 from hw.emit import Core
+from hw.pipeline import DEEP
 
+from .array import Array
+from .plan import Row
 from .steps import Golden, Quantised
 
-__all__ = ["devices", "errors", "layers", "schedule", "summary", "tensors"]
+__all__ = ["arrays", "devices", "errors", "layers", "schedule", "summary", "tensors"]
 
 METRIC_NAMES = {"top1_accuracy": "top-1 accuracy", "bits_per_label": "bits per label",
                 "rmse": "RMSE"}
@@ -81,14 +84,34 @@ def metric_lines(result: Golden) -> list:
 
 def schedule(core: Core) -> Table:
     """The layer table with its cycles."""
-    table = _table(f"schedule, {core.manifest['lanes']} x {core.manifest['cols']} multipliers",
-                   "phase", "rows", "passes", "cycles a pass", "stall", "runs")
+    table = _table(f"schedule, {Array.of(core.manifest)}", "phase", "rows", "passes",
+                   "cycles a pass", "stall", "runs")
     for layer in core.manifest["layers"]:
         for phase in layer["phases"]:
             stall = phase["wait"] + phase["gap"] * (phase["passes"] - 1)
             table.add_row(f"{layer['name']} {phase['op']}", str(phase["rows"]),
                           str(phase["passes"]), str(phase["pass_cycles"]), str(stall),
                           "last step" if layer["last_only"] else "every step")
+    return table
+
+
+def arrays(rows: list[Row], title: str) -> Table:
+    """What ``plan`` found, the best one in bold with a star; cycles and time are of a step."""
+    packed, spram = any(row.array.pack for row in rows), any(row.spram for row in rows)
+    shallow = any(row.array.pipeline != DEEP.name for row in rows)
+    table = _table(title, "", "lanes", "cols", "posts", *["pack"] * packed, *["pipeline"] * shallow,
+                   "cycles", "exposed", "busy", "us", "DSP", "RAM", *["SPRAM"] * spram, "fits")
+    nouns = {"dsp": "DSP", "bram": "RAM", "spram": "SPRAM"}
+    for row in rows:
+        array = row.array
+        fits = "no, " + "+".join(nouns[kind] for kind in row.lacking) if row.lacking else (
+            "yes" if row.in_time else "slow")
+        table.add_row(
+            "*" if row.best else "", str(array.lanes), str(array.cols), str(array.posts),
+            *["yes" if array.pack else "no"] * packed, *[array.pipeline] * shallow,
+            f"{row.cycles_per_step:,}", str(row.exposed_per_step), f"{row.utilisation:.1%}",
+            f"{row.us_per_step:.3g}", str(row.dsp), str(row.bram), *[str(row.spram)] * spram, fits,
+            style="bold green" if row.best else "" if row.fits else "dim")
     return table
 
 

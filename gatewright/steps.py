@@ -18,20 +18,20 @@ from golden.network import FloatNetwork, IntNetwork
 from golden.quantise import QuantOptions, quantise_network
 from golden.reference import Batch, run_float
 from hw.emit import Core, generate as generate_core
-from hw.engine import make_layout
-from hw.families import FAMILIES
+from hw.families import PORTABLE
 from hw.image import load_words
-from hw.program import make_program
 
 from .accuracy import measure, signal_errors, top1_agreement
-from .device_blocks import dsp_blocks
+from .array import Array
+from .choice import choose
 from .errors import GatewrightError
-from .resources import products
+from .options import Options
+from .plan import look
+from .setting import Limits, family_of
 
-__all__ = ["Golden", "Quantised", "default_lanes", "generate", "golden", "needs_loading",
-           "place_and_route", "quantise", "stimulus", "verify"]
+__all__ = ["Golden", "Quantised", "generate", "golden", "needs_loading", "place_and_route",
+           "quantise", "stimulus", "vendor_form", "verify"]
 
-SPRAM_FROM = 0.4         # share of the block RAM: rows, tables, states and queue need the rest
 DETAIL_SEQUENCES = 32  # for the error of each signal, whose intermediates are all kept
 
 
@@ -133,31 +133,21 @@ def golden(quantised: Quantised, batch: Batch, labels=None) -> Golden:
         agreement=top1_agreement(network, y_float, y_fixed))
 
 
-def default_lanes(integer: IntNetwork, target: str) -> int:
-    """The target's array, no wider than the longest phase or than the DSP blocks allow."""
-    device = synth.target_named(target)
-    lanes = min(device.lanes, max(len(layer.bias_x) for layer in integer.layers))
-    while lanes > 1:
-        pairs = products(make_layout(make_program(integer, lanes=lanes)))
-        used = sum(dsp_blocks(*pair, device.family) for pair in pairs)
-        if used <= device.blocks["dsp"].available:
-            break
-        lanes -= 1
-    return lanes
+def needs_loading(integer: IntNetwork, target: str, array: Array | None = None) -> bool:
+    """True where the weights go to memories that a bitstream cannot fill (iCE40's SPRAM).
+
+    That is, where the core would not fit the device's block RAM otherwise; ``array`` None: on the
+    fastest array that fits.
+    """
+    if array is not None:
+        return look(integer, target, Limits(), arrays=[array])[0].load_weights
+    return choose(integer, target, Options()).load_weights
 
 
-def needs_loading(integer: IntNetwork, target: str) -> bool:
-    """True where the weights go to memories that a bitstream cannot fill (iCE40's SPRAM)."""
-    blocks = synth.target_named(target).blocks
-    weights = sum(layer.w.size + (0 if layer.r is None else layer.r.size)
-                  for layer in integer.layers) * integer.weight_width
-    bram = blocks["bram"]
-    return "spram" in blocks and weights > bram.available * bram.bits * SPRAM_FROM
-
-
-def generate(quantised: Quantised, *, lanes: int, cols: int = 1, argmax: bool = False,
+def generate(quantised: Quantised, *, lanes: int, cols: int = 1, posts: int = 1,
+             pipeline: str = "deep", pack: bool = False, wide: bool = False, argmax: bool = False,
              load_weights: bool = False, name: str | None = None) -> Core:
-    """Write the Verilog of an array of lanes x cols; see ``hw.emit.generate``.
+    """Write the Verilog of an array; see ``hw.emit.generate``.
 
     Raises
     ------
@@ -165,7 +155,8 @@ def generate(quantised: Quantised, *, lanes: int, cols: int = 1, argmax: bool = 
         If the array or the name is not legal.
     """
     try:
-        return generate_core(quantised.integer, lanes=lanes, cols=cols, argmax=argmax,
+        return generate_core(quantised.integer, lanes=lanes, cols=cols, posts=posts,
+                             pipeline=pipeline, pack=pack, wide=wide, argmax=argmax,
                              load_weights=load_weights, name=name)
     except ValueError as error:
         raise GatewrightError("generation", str(error)) from None
@@ -179,14 +170,13 @@ def vendor_form(core: Core, target: str) -> Core | None:
     Core or None
         None where the portable form is what the device takes.
     """
-    family = synth.target_named(target).family
-    program = core.layout.program
-    # The iCE40's multipliers and block RAM are inferred well; only SPRAM has to be named.
-    if family not in FAMILIES or (family == "ice40" and not program.load_weights):
+    family = family_of(synth.target_named(target))
+    if family is PORTABLE:
         return None
-    return generate_core(program.network, lanes=program.lanes, cols=program.cols,
+    program = core.layout.program
+    return generate_core(program.network, **Array.of(core.manifest).options, wide=program.wide,
                          argmax=program.argmax, load_weights=program.load_weights,
-                         name=core.name, family=family)
+                         name=core.name, family=family.name)
 
 
 def stimulus(core: Core, result: Golden, sequences: int | None = None) -> sim.Stimulus:
@@ -195,11 +185,16 @@ def stimulus(core: Core, result: Golden, sequences: int | None = None) -> sim.St
     network = program.network
     n = len(codes) if sequences is None else min(sequences, len(codes))
     x = codes.x[:n]
-    steps = x.shape[1]
-    inputs = [x.reshape(n, -1)]
+    steps, many = x.shape[1], program.input_elements
+    # A step's elements fill its words from the lowest place on; a state is a word of its own.
+    filled = np.zeros((n, steps, program.input_words * many), np.int64)
+    filled[:, :, :network.inputs] = x.reshape(n, steps, -1)
+    inputs = [filled.reshape(n, -1, many)]
     if network.loads_state:
         loaded = {"h": codes.h0, "c": codes.c0}
-        inputs = [loaded[signal][layer][:n] for signal, layer, _, _ in program.states] + inputs
+        states = np.concatenate([loaded[signal][layer][:n]
+                                 for signal, layer, _, _ in program.states], axis=1)
+        inputs.insert(0, states[:, :, None] * (np.arange(many) == 0))
     y = run.y[:n, -1:] if network.last_step_only else run.y[:n]
     results = y.argmax(axis=-1) if program.argmax else y.reshape(n, -1)
     outputs = [results]
@@ -217,7 +212,9 @@ def stimulus(core: Core, result: Golden, sequences: int | None = None) -> sim.St
     if not program.load_weights:
         return made
     first = made.sequences[0]
-    weights = np.array(load_words(program), dtype=np.int64)
+    width = program.element_width
+    weights = np.array([[word >> (k * width) & ((1 << width) - 1) for k in range(many)]
+                        for word in load_words(program)], dtype=np.int64)
     return replace(made, sequences=(
         replace(first, inputs=np.concatenate([weights, first.inputs])), *made.sequences[1:]))
 

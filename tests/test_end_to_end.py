@@ -27,9 +27,9 @@ PROVED = re.compile(r"^bit-exact: (\d+)/(\d+) words$", re.MULTILINE)
 # The table of output files: what other tools read.
 FIELDS = {
     "manifest.json": ["name", "model_sha256", "verilog_sha256", "cell", "layers", "formats",
-                      "lanes", "ports", "cycles_per_step", "versions"],
-    "golden.json": ["sequences", "float_metric", "fixed_metric", "top1_agreement",
-                    "max_error_lsb"],
+                      "lanes", "cols", "posts", "pipeline", "packed", "ports", "cycles_per_step",
+                      "versions"],
+    "golden.json": ["sequences", "float_metric", "fixed_metric", "top1_agreement", "max_error_lsb"],
     "verify.json": ["sequences", "steps", "words", "mismatches", "cycles_predicted",
                     "cycles_measured", "mac_utilisation", "simulator", "seed", "wall_seconds"],
 }
