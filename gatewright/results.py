@@ -6,6 +6,7 @@ No figure in the table is typed by hand: each comes from the JSON files of a run
 import sys
 from pathlib import Path
 
+from .array import Array
 from .errors import GatewrightError, quote
 from .folder import read_json, write_text
 from .show import METRIC_NAMES
@@ -38,7 +39,7 @@ def _rows(folder: Path):
     # Sequences of one step have no distance from step to step.
     cycles, busy = ("-", "-") if measured is None else (f"{measured:,}", f"{busy:.1%}")
     head = [f"`{manifest['name']}`", network, accuracy,
-            f"{verify['words']:,}/{verify['words']:,}", str(manifest["lanes"]), cycles, busy]
+            f"{verify['words']:,}/{verify['words']:,}", str(Array.of(manifest)), cycles, busy]
     for path in sorted((folder / "synth").glob("*.json")):
         report = read_json(path, REMEDY)
         ram = _used(report, "bram")
@@ -52,7 +53,7 @@ def _rows(folder: Path):
 
 def results_table(folders: list) -> str:
     """Markdown: a line for each folder and device."""
-    columns = ["model", "network", "float → fixed", "words equal", "lanes", "cycles a step",
+    columns = ["model", "network", "float → fixed", "words equal", "array", "cycles a step",
                "multipliers busy", "device", "MHz", "LUT", "FF", "block RAM", "DSP", "µs a step"]
     lines = ["| " + " | ".join(columns) + " |", "|" + "---|" * len(columns)]
     for folder in folders:
