@@ -7,10 +7,10 @@ LSTM has i, o, f, c. I inputs, H units, G gates.
 
 import numpy as np
 
+from .door_keras_config import Layer, input_shape, series
 from .door_keras_file import KerasFile, is_keras
 from .door_line import FUNCTIONS, Line, weights
-from .errors import ImportRefused, quote
-from .onnx_file import MAX_ELEMENTS
+from .errors import quote
 
 __all__ = ["is_keras", "keras_line"]
 
@@ -27,131 +27,6 @@ _IN_CELL |= {"linear": ("Affine", 1.0, 0.0), "elu": ("Elu", 1.0), "leaky_relu": 
 _DEFAULTS = {"LSTM": ("sigmoid", "tanh", "tanh"), "GRU": ("sigmoid", "tanh"),
              "SimpleRNN": ("tanh",)}
 _AGAIN = "save the model again"
-
-
-class _Layer:
-    """A layer's configuration.
-
-    Members
-    -------
-    name, kind, what : str
-        The last one for messages.
-    """
-
-    def __init__(self, record):
-        config = record.get("config") if isinstance(record, dict) else None
-        if not isinstance(config, dict) or not isinstance(record.get("class_name"), str):
-            raise ImportRefused("member 'config.json'", "has a layer without class or settings",
-                                _AGAIN)
-        self.record, self.config, self.kind = record, config, record["class_name"]
-        self.name = str(config.get("name") or record.get("name") or self.kind)
-        self.what = f"layer {quote(self.name)} ({quote(self.kind, 40)[1:-1]})"
-
-    def refuse(self, reason: str, remedy: str) -> ImportRefused:
-        return ImportRefused(self.what, reason, remedy)
-
-    def count(self, key: str) -> int:
-        value = self.config.get(key)
-        if type(value) is not int or not 1 <= value <= MAX_ELEMENTS:
-            raise self.refuse(f"{key} is {quote(value)}",
-                              f"it must be a whole number from 1 to {MAX_ELEMENTS}")
-        return value
-
-    def flag(self, key: str, default: bool = False) -> bool:
-        value = self.config.get(key, default)
-        if not isinstance(value, bool):
-            raise self.refuse(f"{key} is {quote(value)}", "it must be true or false")
-        return value
-
-    def function(self, key: str) -> str:
-        """The word of an element-wise function."""
-        value = self.config.get(key, "linear")
-        if value is None:
-            return "linear"
-        if not isinstance(value, str):
-            raise self.refuse(f"{key} is not one of Keras's own functions, but "
-                              f"{quote(value, 80)}", "use one that has a name, as 'tanh'")
-        return value
-
-    def inner(self, key: str = "layer") -> "_Layer":
-        made = _Layer(self.config.get(key))
-        made.what = f"{self.what}, {made.what}"
-        return made
-
-
-def _inbound(layer: _Layer) -> str:
-    """The layer that a functional layer reads: its only input."""
-    try:
-        node, = layer.record["inbound_nodes"]
-        if isinstance(node, dict):         # Keras 3
-            tensor, = node["args"]
-            history, given = tensor["config"]["keras_history"], node.get("kwargs", {})
-        else:                              # Keras 2
-            (*history, given), = node
-        name, number, index = history
-        given = [key for key, value in given.items() if key != "training" and value is not None]
-    except (AttributeError, KeyError, TypeError, ValueError):
-        raise layer.refuse("reads several tensors, or is used several times",
-                           "only layers in series are supported") from None
-    if given:
-        raise layer.refuse(f"is called with {quote(given[0])}", "masks and initial states that are "
-                           "handed over are not supported: call it with its input alone")
-    if (number, index) != (0, 0):
-        raise layer.refuse("reads a result that is not the first of its layer",
-                           "leave return_state out")
-    return str(name)
-
-
-def _series(file: KerasFile) -> list:
-    """All layers of a model, in the order in which they follow each other."""
-    model = _Layer(file.model)
-    records = model.config.get("layers")
-    if model.kind not in ("Sequential", "Functional", "Model") or not isinstance(records, list) \
-            or not records:
-        raise ImportRefused(model.what, "is neither Sequential nor functional",
-                            "build it from Keras's own layers and save it again")
-    layers = [_Layer(record) for record in records]
-    if model.kind == "Sequential":
-        return layers
-    by_name = {layer.name: layer for layer in layers}
-    ends = []
-    for key in ("input_layers", "output_layers"):
-        end = model.config.get(key)
-        while isinstance(end, list) and len(end) == 1:
-            end = end[0]
-        if not isinstance(end, list) or len(end) != 3 or end[1:] != [0, 0] \
-                or str(end[0]) not in by_name:
-            raise ImportRefused(model.what, f"has several inputs or outputs ({key})",
-                                "one input and one result are supported")
-        ends.append(by_name[str(end[0])])
-    series = [ends[1]]
-    while series[0] is not ends[0] and len(series) < len(layers):
-        before = _inbound(series[0])
-        if before not in by_name:
-            raise series[0].refuse(f"reads {quote(before)}, which is no layer", _AGAIN)
-        series.insert(0, by_name[before])
-    if series[0] is not ends[0] or len(series) != len(layers) or len(by_name) != len(layers):
-        aside = next((layer for layer in layers if layer not in series), series[0])
-        raise aside.refuse("does not lie in the series from the input to the result",
-                           "only layers in series are supported")
-    return series
-
-
-def _shape(file: KerasFile, layers: list) -> tuple:
-    """(steps or None, inputs or None, token ids) of the model's input."""
-    first, built = layers[0].config, layers[0].record.get("build_config")
-    shape = first.get("batch_shape") or first.get("batch_input_shape") \
-        or (built.get("input_shape") if isinstance(built, dict) else None)
-    tokens = any(layer.kind == "Embedding" for layer in layers)
-    if not isinstance(shape, list) or len(shape) != (2 if tokens else 3) \
-            or not all(size is None or type(size) is int and 0 < size <= MAX_ELEMENTS
-                       for size in shape):
-        raise layers[0].refuse(f"has the input shape {quote(shape)}, not (batch, time"
-                               f"{'' if tokens else ', features'})",
-                               "the model must read sequences")
-    if not tokens and shape[2] is None:
-        raise layers[0].refuse("leaves the number of features open", "give it in the Input")
-    return shape[1], None if tokens else shape[2], tokens
 
 
 def keras_line(data: bytes) -> tuple:
@@ -172,8 +47,8 @@ def keras_line(data: bytes) -> tuple:
         In one line: what is wrong with the file, or what in it is not supported.
     """
     file = KerasFile(data)
-    layers = _series(file)
-    steps, inputs, tokens = _shape(file, layers)
+    layers = series(file)
+    steps, inputs, tokens = input_shape(layers)
     if tokens:
         inputs = next(layer for layer in layers if layer.kind == "Embedding").count("input_dim")
     # In a Sequential model the weights are numbered without its Input.
@@ -188,7 +63,7 @@ def keras_line(data: bytes) -> tuple:
     return line.finish(f"Keras {version}"), tuple(dict.fromkeys(notes))
 
 
-def _append(line: Line, file: KerasFile, layer: _Layer, place: str, notes: list) -> None:
+def _append(line: Line, file: KerasFile, layer: Layer, place: str, notes: list) -> None:
     """One layer at the end of the line."""
     kind = layer.kind
     if kind in _NOTHING:
@@ -234,7 +109,7 @@ def _append(line: Line, file: KerasFile, layer: _Layer, place: str, notes: list)
                            ", Activation, BatchNormalization and pooling over time are read)")
 
 
-def _arrays(file: KerasFile, layer: _Layer, place: str, count: int) -> list:
+def _arrays(file: KerasFile, layer: Layer, place: str, count: int) -> list:
     found = file.arrays(place, layer.what)
     if len(found) != count:
         raise layer.refuse(f"has {len(found)} arrays of weights, not {count}", "the file is "
@@ -242,14 +117,14 @@ def _arrays(file: KerasFile, layer: _Layer, place: str, count: int) -> list:
     return found
 
 
-def _function(line: Line, file: KerasFile, layer: _Layer, key: str) -> None:
+def _function(line: Line, file: KerasFile, layer: Layer, key: str) -> None:
     word = layer.function(key)
     slopes = {"hard_sigmoid": {"alpha": 1 / 6 if file.version[0] == 3 else 0.2, "beta": 0.5},
               "leaky_relu": {"alpha": 0.2}}
     line.function(word, f"{layer.name}.{word}", **slopes.get(word, {}))
 
 
-def _dense(line: Line, file: KerasFile, layer: _Layer, place: str) -> None:
+def _dense(line: Line, file: KerasFile, layer: Layer, place: str) -> None:
     units, biased = layer.count("units"), layer.flag("use_bias", True)
     kernel, *bias = _arrays(file, layer, place, 1 + biased)
     line.linear(layer.name, weights(kernel, f"{layer.what}, kernel", (None, units)).T,
@@ -257,7 +132,7 @@ def _dense(line: Line, file: KerasFile, layer: _Layer, place: str) -> None:
     _function(line, file, layer, "activation")
 
 
-def _normalise(line: Line, file: KerasFile, layer: _Layer, place: str) -> None:
+def _normalise(line: Line, file: KerasFile, layer: Layer, place: str) -> None:
     """Batch normalisation of a trained model: a factor and an offset for each feature."""
     scaled, centred = layer.flag("scale", True), layer.flag("center", True)
     axis, epsilon = layer.config.get("axis", -1), layer.config.get("epsilon", 1e-3)
@@ -276,7 +151,7 @@ def _normalise(line: Line, file: KerasFile, layer: _Layer, place: str) -> None:
     line.scale(layer.name, weights(factor, layer.what), weights(beta - mean * factor, layer.what))
 
 
-def _activations(file: KerasFile, layer: _Layer) -> dict:
+def _activations(file: KerasFile, layer: Layer) -> dict:
     """The functions of a cell as attributes of its ONNX node, for one direction."""
     words = [layer.function("activation")]
     if layer.kind != "SimpleRNN":
@@ -294,7 +169,7 @@ def _activations(file: KerasFile, layer: _Layer) -> dict:
             "activation_beta": [function[2] for function in functions if len(function) > 2]}
 
 
-def _cell(file: KerasFile, layer: _Layer, place: str) -> tuple:
+def _cell(file: KerasFile, layer: Layer, place: str) -> tuple:
     """(W, R, B or None) of one direction, as ONNX has them, without the axis of directions."""
     units, biased = layer.count("units"), layer.flag("use_bias", True)
     op, blocks = _OPS[layer.kind]
@@ -312,7 +187,7 @@ def _cell(file: KerasFile, layer: _Layer, place: str) -> tuple:
     return w, r, b[:, order].ravel()
 
 
-def _recurrent(line: Line, file: KerasFile, layer: _Layer, parts: list, notes: list,
+def _recurrent(line: Line, file: KerasFile, layer: Layer, parts: list, notes: list,
                merge: str | None = None) -> None:
     """A recurrent layer of one or two directions; parts: (layer, place) of each."""
     made = [_cell(file, part, place) for part, place in parts]
@@ -345,7 +220,7 @@ def _recurrent(line: Line, file: KerasFile, layer: _Layer, parts: list, notes: l
                    merge=merge or "concat", **more)
 
 
-def _bidirectional(line: Line, file: KerasFile, layer: _Layer, place: str, notes: list) -> None:
+def _bidirectional(line: Line, file: KerasFile, layer: Layer, place: str, notes: list) -> None:
     forward, merge = layer.inner(), layer.config.get("merge_mode")
     backward = layer.inner("backward_layer") if layer.config.get("backward_layer") else forward
     if forward.flag("go_backwards"):

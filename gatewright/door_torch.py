@@ -4,23 +4,15 @@ A state dict holds tensors, not what happens between them. Tensor names and shap
 their layers and directions; the rest is said by a ``Description``.
 """
 
-import re
-from collections import defaultdict
 from dataclasses import dataclass
 
-import numpy as np
-
 from .door_line import FUNCTIONS, Line, weights
+from .door_torch_state import RecurrentTensors, is_matrix, modules
 from .errors import ImportRefused, quote
 
 __all__ = ["Description", "describe", "line_of"]
 
-# PyTorch keeps i, f, g, o (LSTM) and r, z, n (GRU); ONNX i, o, f, c and z, r, h.
-_BLOCKS = {"LSTM": (0, 3, 1, 2), "GRU": (1, 0, 2), "RNN": (0,)}
-_OPS = {4: "LSTM", 3: "GRU", 1: "RNN"}
-_KEY = re.compile(r"(?:(.+)\.)?(weight|bias)_(ih|hh|hr)(?:_l(\d{1,3}))?(_reverse)?")
 _OVER_TIME = ("last", "mean", "max")
-MAX_TENSORS = 2000
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,93 +60,12 @@ def describe(values, what: str) -> Description:
     return Description(**(values | {"layers": layers}))
 
 
-class _Recurrent:
-    """nn.RNN, nn.GRU or nn.LSTM (or one of their cells), as its tensors tell."""
-
-    def __init__(self, name: str, parts: dict):
-        self.what = f"module {quote(name)}" if name else "the module"
-        self.parts = parts
-        first = parts.get((0, False), {})
-        if any("weight_hr" in part for part in parts.values()):
-            raise ImportRefused(self.what, "has a projection (proj_size, weight_hr_l0), which is "
-                                "not supported", "train without proj_size, or with a linear layer "
-                                "behind the LSTM")
-        if missing := {"weight_ih", "weight_hh"} - first.keys():
-            raise ImportRefused(self.what, f"has no {min(missing)}_l0",
-                                "save the whole state dict")
-        rows, self.units = (*first["weight_hh"].shape, 0)[:2]
-        gates = rows // self.units if self.units else 0
-        if gates * self.units != rows or gates not in _OPS:
-            raise ImportRefused(f"{self.what}, tensor 'weight_hh'", f"has the shape "
-                                f"{first['weight_hh'].shape}", "it must be (4H, H) for an LSTM, "
-                                "(3H, H) for a GRU, (H, H) for an RNN")
-        self.op = _OPS[gates]
-        self.directions = 2 if (0, True) in parts else 1
-        self.layers = 1 + max(layer for layer, _ in parts)
-        wanted = {(k, d) for k in range(self.layers) for d in (False, True)[:self.directions]}
-        if wanted != parts.keys():
-            layer, reverse = min(wanted ^ parts.keys())
-            raise ImportRefused(self.what, f"lacks or exceeds layer {layer}"
-                                f"{' in reverse' if reverse else ''}", "save the whole state dict")
-        self.inputs = first["weight_ih"].shape[-1] if first["weight_ih"].ndim else 0
-        self.width = self.units * self.directions
-
-    def layer(self, k: int) -> tuple:
-        """(W, R, B or None) of layer k as an ONNX node takes them."""
-        order = np.concatenate([np.arange(b * self.units, (b + 1) * self.units)
-                                for b in _BLOCKS[self.op]])
-        rows, inputs = len(order), self.width if k else self.inputs
-        shapes = {"weight_ih": (rows, inputs), "weight_hh": (rows, self.units),
-                  "bias_ih": (rows,), "bias_hh": (rows,)}
-        found = {name: [] for name in shapes}
-        for reverse in (False, True)[:self.directions]:
-            part = self.parts[k, reverse]
-            for name in part:
-                label = f"{name}_l{k}{'_reverse' if reverse else ''}"
-                found[name].append(weights(part[name], f"{self.what}, tensor {quote(label)}",
-                                           shapes[name])[order])
-        counts = {name: len(arrays) for name, arrays in found.items()}
-        if min(counts["weight_ih"], counts["weight_hh"]) < self.directions \
-                or not counts["bias_ih"] == counts["bias_hh"] in (0, self.directions):
-            raise ImportRefused(self.what, f"lacks weights or biases of layer {k}",
-                                "save the whole state dict")
-        bias = None
-        if found["bias_ih"]:
-            bias = np.concatenate([np.stack(found["bias_ih"]), np.stack(found["bias_hh"])], axis=1)
-        return np.stack(found["weight_ih"]), np.stack(found["weight_hh"]), bias
-
-
-def _modules(tensors: dict) -> tuple:
-    """(recurrent modules by name, {"weight", "bias"} tensors of the others by name)."""
-    if len(tensors) > MAX_TENSORS:
-        raise ImportRefused("the state dict", f"has {len(tensors)} tensors, more than "
-                            f"{MAX_TENSORS}", "no network of that size fits a device")
-    recurrent, others = defaultdict(lambda: defaultdict(dict)), defaultdict(dict)
-    for key, values in tensors.items():
-        if match := _KEY.fullmatch(key):
-            name, kind, part, layer, reverse = match.groups()
-            recurrent[name or ""][int(layer or 0), bool(reverse)][f"{kind}_{part}"] = values
-        else:
-            name, _, part = key.rpartition(".")
-            others[name][part] = values
-    made = {}
-    for name, parts in recurrent.items():
-        one = _Recurrent(name, dict(parts))
-        made[name or one.op.lower()] = one
-    return made, dict(others)
-
-
-def _is_matrix(parts: dict) -> bool:
-    """The tensors are those of nn.Linear or nn.Embedding."""
-    return set(parts) <= {"weight", "bias"} and parts.get("weight", np.zeros(0)).ndim == 2
-
-
 def _proposal(recurrent: dict, others: dict) -> list:
     """Layers in an order that their shapes allow, for a message; empty where there is none."""
     names, words = sorted(recurrent), []
     first = min(names, key=lambda n: (recurrent[n].inputs in {r.width for r in recurrent.values()},
                                       names.index(n)))
-    left = {name for name, parts in others.items() if _is_matrix(parts)}
+    left = {name for name, parts in others.items() if is_matrix(parts)}
     for name in sorted(left):
         if "bias" not in others[name] and others[name]["weight"].shape[1] \
                 == recurrent[first].inputs:
@@ -229,10 +140,10 @@ def line_of(tensors: dict, description: Description, *, where: str, producer: st
     ImportRefused
         If tensors are missing, wrong or not understood, or the description leaves something open.
     """
-    recurrent, others = _modules(tensors)
+    recurrent, others = modules(tensors)
     words = _order(recurrent, others, description, where)
     for word in words:
-        if word in others and not _is_matrix(others[word]):
+        if word in others and not is_matrix(others[word]):
             raise ImportRefused(f"module {quote(word)}", "has the tensors "
                                 f"{', '.join(quote(part) for part in sorted(others[word])[:6])}, "
                                 "which are those of no module that is supported",
@@ -263,12 +174,14 @@ def line_of(tensors: dict, description: Description, *, where: str, producer: st
         for name, kind in (("hn", 0), ("cn", 1)):
             if states["last"][kind]:
                 line.state_output(name, states["last"][kind], states["rows"], used[0].units)
+    notes = [f"The projection of {one.what} became a linear layer and part of the recurrent "
+             f"matrix, which has {one.units} columns, not {one.projection}."
+             for one in used if one.projection]
     unused = [name for name in [*recurrent, *others] if name not in words]
-    notes = ()
     if unused:
-        notes = ("Modules of the state dict that the description leaves out: "
-                 f"{', '.join(quote(name) for name in unused[:6])}.",)
-    return line.finish(producer), notes
+        notes.append("Modules of the state dict that the description leaves out: "
+                     f"{', '.join(quote(name) for name in unused[:6])}.")
+    return line.finish(producer), tuple(notes)
 
 
 def _has_tokens(words, recurrent, others, description, where) -> bool:
@@ -305,13 +218,16 @@ def _state_inputs(line: Line, used: list) -> dict:
     if len({(one.units, one.op) for one in used}) > 1:
         raise ImportRefused("the description", "asks for states, but the recurrent modules differ "
                             "in kind or size", "leave states out")
+    if used[0].projection:
+        raise ImportRefused("the description", "asks for states, but those of an LSTM with a "
+                            "projection (proj_size) cannot be handed over", "leave states out")
     counts = [one.directions for one in used for _ in range(one.layers)]
     kinds = ("h0", "c0")[:1 + (used[0].op == "LSTM")]
     return {"first": [line.state_input(name, counts, used[0].units) for name in kinds],
             "last": [[], []], "rows": sum(counts)}
 
 
-def _append(line: Line, name: str, module: _Recurrent, description: Description, every: bool,
+def _append(line: Line, name: str, module: RecurrentTensors, description: Description, every: bool,
             states: dict | None) -> None:
     """All layers of a recurrent module; ``every`` False: only the last one's last states go on."""
     more = {}
@@ -321,9 +237,12 @@ def _append(line: Line, name: str, module: _Recurrent, description: Description,
         more["activations"] = [description.nonlinearity.capitalize()] * module.directions
     for k in range(module.layers):
         first = () if states is None else [chunks.pop(0) for chunks in states["first"]]
-        last = line.recurrent(name if module.layers == 1 else f"{name}.{k}", module.op,
-                              *module.layer(k), every=every or k < module.layers - 1,
-                              initial=first, **more)
+        called = name if module.layers == 1 else f"{name}.{k}"
+        w, r, bias, projection = module.layer(k)
+        last = line.recurrent(called, module.op, w, r, bias,
+                              every=every or k < module.layers - 1, initial=first, **more)
+        if projection is not None:
+            line.linear(f"{called}.projection", projection, None)
         for kept, tensor in zip(states["last"] if states else (), last):
             kept.append(tensor)
 

@@ -178,10 +178,6 @@ class _Walk:
                                 " a cell use the layer, which has the same weights)")
 
     def _recurrent(self, part, name: str, what: str, ids, given: list, result) -> None:
-        if getattr(part, "proj_size", 0):
-            raise ImportRefused(what, f"has a projection (proj_size={part.proj_size}), which is "
-                                "not supported", "train without proj_size, or with a linear layer "
-                                "behind the LSTM")
         states = [s for item in given for s in (item if isinstance(item, tuple) else (item,))]
         if any(state is not None and bool(state.any()) for state in states):
             raise ImportRefused(what, "starts from a state that is not zero",
@@ -196,16 +192,16 @@ class _Walk:
         words = (*words, name)
         y, last = result
         last = last if isinstance(last, tuple) else (last,)
-        rows, units = last[0].numel() // part.hidden_size, part.hidden_size
+        units = y.shape[-1] // (2 if part.bidirectional else 1)
         self.keep(y, self.add(words, steps, y.shape[-1]))
-        other = self.add(words, rows, units, "other")
+        other = self.add(words, last[0].numel() // units, units, "other")
         if part.bidirectional:
             other[-2:] = self.add(words, 1, 2 * units, "state").reshape(2, units)
         else:                              # the last state is the last step
             other[-1] = self._rows(self.ids(y))[-1]
         self.keep(last[0], other)
         for cell in last[1:]:
-            self.keep(cell, self.add(words, rows, units, "other"))
+            self.keep(cell, self.add(words, 1, cell.numel(), "other"))
 
 
 def trace(torch, module, x, time: int) -> tuple:

@@ -68,7 +68,7 @@ def test_unknown_layer(tmp_path, kind):
     ("input_layer", {"batch_shape": [None, -7, 5]}, "input shape"),
     ("input_layer", {"batch_shape": "all"}, "input shape"),
     ("input_layer", {"batch_shape": [None, 7, 6]}, "'lstm'.*takes 5 inputs, but 6"),
-    ("input_layer", {"batch_shape": [None, 1 << 40, 5]}, "'input'.*elements, more than")])
+    ("input_layer", {"batch_shape": [None, 1 << 40, 5]}, "input shape")])
 def test_settings(tmp_path, name, values, words):
     assert re.search(words, refused(changed(tmp_path, config=setting(name, **values))))
 

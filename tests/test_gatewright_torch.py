@@ -20,9 +20,11 @@ IMPORTED = {
              ("gru", Cell.GRU), ("head_0", Cell.LINEAR), ("head_3", Cell.LINEAR)],
     "tagger": [("gru_0", Cell.GRU), ("gru_1", Cell.GRU), ("out", Cell.LINEAR)],
     "states": [("lstm_0", Cell.LSTM), ("lstm_1", Cell.LSTM)],
+    "projection": [("rnn_0", Cell.LSTM), ("rnn_0_projection", Cell.LINEAR), ("rnn_1", Cell.LSTM),
+                   ("rnn_1_projection", Cell.LINEAR), ("fc", Cell.LINEAR)],
 }
 # Written down as ONNX as well; what of it the engine computes is the ONNX importer's word.
-LOWERED = ["bidirectional", "ends", "mean"]
+LOWERED = ["bidirectional", "ends", "mean", "projections"]
 TOLERANCE = 1e-6                # float32's own, relative to the largest result
 
 
@@ -101,6 +103,14 @@ def test_what_is_inferred(tmp_path):
     tagger = import_model(model(tmp_path, "tagger"))
     assert tagger.embedding.shape == (11, 6) and tagger.input.dtype == "int64"
     assert import_model(model(tmp_path, "relu")).layers[0].activation is Activation.RELU
+
+
+def test_projection_is_told(tmp_path):
+    """proj_size costs more multipliers here than in PyTorch, and a note says so."""
+    network = import_model(model(tmp_path, "projection"))
+    assert any("'rnn' became a linear layer" in note and "4 columns, not 3" in note
+               for note in network.notes)
+    assert network.layers[0].r.shape == (16, 4) and network.layers[1].w.shape == (3, 4)
 
 
 def test_description_in_json_and_metadata(tmp_path):

@@ -90,9 +90,18 @@ def test_states_of_unlike_layers(tmp_path):
     assert "differ in kind or size" in refused(path)
 
 
+def test_states_of_a_projection(tmp_path):
+    path = written(tmp_path, case("projections")[0], {"states": True})
+    assert "(proj_size) cannot be handed over" in refused(path)
+
+
 # Tensors.
 @pytest.mark.parametrize("state, words", [
-    (lambda: lstm(weight_hr_l0=zeros(2, 4)), r"projection .proj_size, weight_hr_l0.*linear layer"),
+    (lambda: lstm(weight_hr_l0=zeros(2, 4)), r"'weight_hh_l0': has the shape \(16, 4\), not"),
+    (lambda: lstm(weight_hr_l0=zeros(2, 5)), "it must be"),
+    (lambda: lstm(weight_hr_l0=zeros(2)), "it must be"),
+    (lambda: lstm(weight_hr_l1=zeros(2, 4)), r"'weight_hr_l1': has the shape \(2, 4\), not \(0, 4"),
+    (lambda: lstm(weight_hr_l0=zeros(2, 4), weight_hh_l0=zeros(12, 2)), "it must be"),
     (lambda: lstm(weight_hh_l0=zeros(15, 4)), r"has the shape \(15, 4\); it must be \(4H, H\)"),
     (lambda: lstm(weight_hh_l0=zeros(8, 4)), "it must be"),
     (lambda: lstm(weight_hh_l0=zeros(16, 0)), "it must be"),

@@ -23,6 +23,7 @@ DESCRIPTIONS = {
     "tagger": {"layers": ["table", "gru", "out"]},
     "bidirectional": {"layers": ["rnn", "fc"]}, "ends": {"layers": ["rnn", "state", "fc"]},
     "mean": {"layers": ["rnn", "mean", "fc"]}, "states": {"states": True},
+    "projection": {"layers": ["rnn", "last", "fc"]}, "projections": {},
 }
 
 

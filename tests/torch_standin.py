@@ -196,11 +196,11 @@ class _Recurrent(Module):
     gates = 1
 
     def __init__(self, inputs, units, num_layers=1, *, batch_first=False, bidirectional=False,
-                 nonlinearity="tanh", proj_size=0):
+                 nonlinearity="tanh"):
         super().__init__()
         self.input_size, self.hidden_size, self.num_layers = inputs, units, num_layers
         self.batch_first, self.bidirectional = batch_first, bidirectional
-        self.nonlinearity, self.proj_size = nonlinearity, proj_size
+        self.nonlinearity = nonlinearity
         for k in range(num_layers):
             for end in ("", "_reverse")[:1 + bidirectional]:
                 width = inputs if k == 0 else units * (1 + bidirectional)
