@@ -22,9 +22,10 @@ from .interrupt import stop_on_signals
 __all__ = ["app", "main"]
 
 app = typer.Typer(rich_markup_mode="rich", pretty_exceptions_enable=False,
-                  help="Turn a trained recurrent network (ONNX) into verified Verilog: a "
-                       "fixed-point golden model, a core proven equal to it bit for bit, and its "
-                       "clock and area on real devices. Start with [bold]gatewright demo[/].")
+                  help="Turn a trained recurrent network (ONNX, Keras, PyTorch) into verified "
+                       "Verilog: a fixed-point golden model, a core proven equal to it bit for "
+                       "bit, and its clock and area on real devices. Start with [bold]gatewright "
+                       "demo[/].")
 for part in (cli_steps, cli_run):
     app.registered_commands += part.app.registered_commands
 

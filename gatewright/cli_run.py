@@ -38,7 +38,7 @@ def run(model: words.Model = None, calibration: words.Calibration = None,
         portable: words.Portable = None,
         no_synth: words.NoSynth = False,
         config: words.Config = None, as_json: words.AsJson = False):
-    """All steps, from the ONNX file to a proven, placed and routed core."""
+    """All steps, from the model to a proven, placed and routed core."""
     options = options_of(locals())
     if model is None:
         model = example_dir() / "model.onnx"

@@ -22,7 +22,7 @@ app = typer.Typer()
 
 @app.command("import", epilog="Example: gatewright import model.onnx")
 def import_(model: words.Model = None, as_json: words.AsJson = False):
-    """Read an ONNX file and show the network that it holds, or what stands in the way."""
+    """Read a model file and show the network that it holds, or what stands in the way."""
     flow = Flow(console=console_for(as_json), options=Options())
     network = flow.import_model(model or example_dir() / "model.onnx")
     print_json(as_json, {
@@ -36,7 +36,8 @@ def import_(model: words.Model = None, as_json: words.AsJson = False):
 
 @app.command(epilog="Example: gatewright quantise model.onnx --calibration calib.npy --out DIR. "
                     "Makes DIR with network.npz and quantisation.json.")
-def quantise(model: Annotated[Path, typer.Argument(help="ONNX file.")],
+def quantise(model: Annotated[Path, typer.Argument(
+                 help="Model file: .onnx, .keras, .safetensors or .pt.")],
              calibration: words.Calibration = None, out: words.Out = None,
              force: words.Force = False, config: words.Config = None,
              weight_width: words.WeightWidth = None, act_width: words.ActWidth = None,
@@ -121,7 +122,7 @@ def verify(folder: words.Folder, inputs: words.Inputs = None, sequences: words.S
 @app.command("plan", epilog="Example: gatewright plan model.onnx --target ecp5-25f --deadline "
                             "10us. DIR of 'quantise' or 'run' does as well.")
 def plan_(source: Annotated[Path, typer.Argument(
-              metavar="MODEL|DIR", help="ONNX file, or a folder made by 'quantise' or 'run'.")],
+              metavar="MODEL|DIR", help="Model file, or a folder made by 'quantise' or 'run'.")],
           target: words.Targets = None, calibration: words.Calibration = None,
           lanes: words.Lanes = None, cols: words.Cols = None, posts: words.Posts = None,
           pipeline: words.PipelineName = None, pack: words.Pack = None,

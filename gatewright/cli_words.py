@@ -22,8 +22,10 @@ __all__ = [
     "read_results",
 ]
 
-Model = Annotated[Path | None, typer.Argument(help="ONNX file with RNN, GRU or LSTM layers; the "
-                                                   "bundled example if left out.")]
+Model = Annotated[Path | None, typer.Argument(help="Model with RNN, GRU or LSTM layers: .onnx, "
+                                                   ".keras, or a PyTorch state dict in "
+                                                   ".safetensors or .pt; the bundled example if "
+                                                   "left out.")]
 Folder = Annotated[Path, typer.Argument(metavar="DIR", help="Folder made by 'quantise' or 'run'.")]
 Calibration = Annotated[Path | None, typer.Option(
     help="Sequences (.npy) that formats are chosen from, some dozens; initial states beside it "
