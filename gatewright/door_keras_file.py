@@ -2,6 +2,7 @@
 
 import io
 import json
+import os
 import re
 import subprocess
 import sys
@@ -68,10 +69,6 @@ class KerasFile:
             raise ImportRefused(f"member {quote(name)}", "is damaged", _REMEDY)
         return value
 
-    @staticmethod
-    def _damaged(what: str) -> ImportRefused:
-        return ImportRefused(what, "is damaged, or not what Keras writes", _REMEDY)
-
     def places(self, layers: list) -> list:
         """Where the weights of each layer lie, one path a layer.
 
@@ -119,10 +116,11 @@ class KerasFile:
 
 def read_apart(data: bytes) -> tuple:
     """What ``read_h5`` returns, made by a process that may fail."""
-    program = [sys.executable, "-I", str(Path(__file__).with_name("door_h5.py"))]
+    # -P: our own modules must not stand in the way of others of the same name.
+    program = [sys.executable, "-P", str(Path(__file__).with_name("door_h5.py"))]
     try:
         done = subprocess.run(program, input=data, capture_output=True, timeout=WALL_SECONDS,
-                              env={"OPENBLAS_NUM_THREADS": "1"}, check=True)
+                              env=os.environ | {"OPENBLAS_NUM_THREADS": "1"}, check=True)
         with np.load(io.BytesIO(done.stdout), allow_pickle=False) as file:
             arrays = {name: file[name] for name in file.files}
         return arrays, json.loads(arrays.pop(TABLE).tobytes())

@@ -99,8 +99,9 @@ def _order(recurrent: dict, others: dict, description: Description, where: str) 
                             "(no weight_hh_l0)", "save the state dict of the whole model")
     lacks_function = description.nonlinearity is None and any(
         one.op == "RNN" for one in recurrent.values())
-    only = list(recurrent) if len(recurrent) == 1 and not others else None
-    words = list(description.layers or only or ())
+    words = list(description.layers or ())
+    if description.layers is None and len(recurrent) == 1 and not others:
+        words = list(recurrent)
     if words and not lacks_function:
         return words
     lines = []

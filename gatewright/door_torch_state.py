@@ -121,7 +121,13 @@ def modules(tensors: dict) -> tuple:
     made = {}
     for name, parts in recurrent.items():
         one = RecurrentTensors(name, dict(parts))
-        made[name or one.op.lower()] = one
+        if name in others:
+            raise ImportRefused(one.what, f"also has the tensor {quote(min(others[name]))}, which "
+                                "no nn.RNN, nn.GRU or nn.LSTM has",
+                                "save the state dict of a plain module")
+        if made.setdefault(name or one.op.lower(), one) is not one:
+            raise ImportRefused(one.what, f"would have the name of another, {one.op.lower()}",
+                                "rename one of the two")
     return made, dict(others)
 
 

@@ -122,6 +122,10 @@ def test_states_of_a_projection(tmp_path):
     (lambda: lstm(bias_hh_l0=np.full(16, -np.inf, np.float32)), r"'bias_hh_l0': is -inf"),
     (lambda: lstm(weight_ih_l0=np.full((16, 5), 1e39)), r"is 1e\+39"),
     (lambda: lstm(weight_ih_l0=zeros(16, 5, dtype=np.int8)), "holds int8 values"),
+    (lambda: {"rnn.weight_hh_l0_raw": zeros(16, 4)} | {f"rnn.{k}": v for k, v in lstm().items()},
+     "module 'rnn': also has the tensor 'weight_hh_l0_raw'"),
+    (lambda: lstm(weight=zeros(4, 4)), "the module: also has the tensor 'weight'"),
+    (lambda: lstm() | {f"lstm.{k}": v for k, v in lstm().items()}, "the name of another, lstm"),
     (lambda: {"fc.weight": zeros(3, 4)}, "no weights of nn.RNN, nn.GRU or nn.LSTM"),
     (lambda: {}, "no weights of nn.RNN"),
     (lambda: {f"t{k}": zeros(1) for k in range(2001)}, "has 2001 tensors")])
