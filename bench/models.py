@@ -33,8 +33,8 @@ def lstm_network(inputs: int, units: int, *, seed: int = 1) -> FloatNetwork:
 
 
 def random_batch(network: FloatNetwork, sequences: int, steps: int, *, seed: int = 2) -> Batch:
-    """Normal inputs, as 32-bit floats hold them."""
-    x = np.random.default_rng(seed).normal(size=(sequences, steps, network.inputs))
+    """Inputs as scaled features are, in [-1, 1), as 32-bit floats hold them."""
+    x = np.random.default_rng(seed).uniform(-1, 1, size=(sequences, steps, network.inputs))
     return Batch(x=x.astype(np.float32).astype(np.float64))
 
 

@@ -74,8 +74,8 @@ def to_verilog(elaboratable, name: str) -> str:
 
 def generate(network: IntNetwork, *, lanes: int, cols: int = 1, posts: int = 1,
              argmax: bool = False, load_weights: bool = False, pipeline: str = "deep",
-             wide: bool = False, pack: bool = False, name: str | None = None, family: str = "portable",
-             table: TanhTable | None = None) -> Core:
+             wide: bool = False, pack: bool = False, name: str | None = None,
+             family: str = "portable", table: TanhTable | None = None) -> Core:
     """Lay a network out, time it, and write its Verilog.
 
     Parameters

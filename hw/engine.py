@@ -227,6 +227,7 @@ class Engine(wiring.Component):
             lanes=program.lanes, cols=program.cols, posts=program.posts,
             operand_width=network.operand_width, weight_width=network.weight_width,
             acc_width=network.acc_width, split=layout.rows.split, family=layout.family,
+            short=any(phase.rows % program.lanes for phase in program.phases),
             pipeline=pipeline, packing=program.packing)
         wait = _to_array(program)
         # A row's tag leads the row; the drain itself takes a cycle.

@@ -76,6 +76,8 @@ class MacArray(wiring.Component):
     lanes, cols, posts, operand_width, weight_width, acc_width : int
     split : bool
         Keep the first part of the rows of a reset-after GRU's candidate.
+    short : bool
+        Some pass has fewer rows than there are lanes.
     family : Family
     pipeline : Pipeline
     packing : Packing or None
@@ -93,9 +95,10 @@ class MacArray(wiring.Component):
     """
 
     def __init__(self, *, lanes: int, cols: int, posts: int = 1, operand_width: int,
-                 weight_width: int, acc_width: int, split: bool, family: Family,
+                 weight_width: int, acc_width: int, split: bool, short: bool, family: Family,
                  pipeline: Pipeline = DEEP, packing: Packing | None = None):
-        self._lanes, self._cols, self._posts, self._split = lanes, cols, posts, split
+        self._lanes, self._cols, self._posts = lanes, cols, posts
+        self._split, self._short = split, short
         self._group, self._pipeline = group_size(posts, family, packing), pipeline
         self._operand_width, self._acc_width = operand_width, acc_width
         self._weight_width, self._packing, self._family = weight_width, packing, family
@@ -133,11 +136,13 @@ class MacArray(wiring.Component):
                 m.d.comb += lane.split.eq(controls[group].border & (
                     controls[group].residue == (2 - k // self._posts) % 3))
             lanes.append(lane)
-        # A pass that needs few slots may be followed early: its token ends where the next begins.
+        # A pass of few rows may be followed early: its token ends where the next begins. Where all
+        # passes are full, no such signal crosses the array.
         first, others = Signal(name="token"), Signal(self._lanes // self._posts - 1, name="tokens")
         m.d.sync += [first.eq(control.last), others.eq(Cat(first, others))]
-        with m.If(control.last):
-            m.d.sync += others.eq(0)
+        if self._short:
+            with m.If(control.last):
+                m.d.sync += others.eq(0)
         tokens = [first, *others]
         self._fetch(m, lanes, tokens, "sum", self.rows)
         if self._split:

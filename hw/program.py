@@ -310,6 +310,7 @@ def make_program(network: IntNetwork, *, lanes: int, cols: int = 1, posts: int =
         build.phase(idx, layer, op, every, segments, dest=base, to_vector=True, output=True,
                     function=layer.activation)
     return Program(network=network, lanes=lanes, cols=cols, posts=posts, pipeline=pipeline,
-                   wide=wide, packing=packing, phases=tuple(build.phases), unit_base=tuple(build.bases),
-                   n_units=build.n_units, argmax=argmax, load_weights=load_weights,
+                   wide=wide, packing=packing, phases=tuple(build.phases),
+                   unit_base=tuple(build.bases), n_units=build.n_units, argmax=argmax,
+                   load_weights=load_weights,
                    table=table or make_table(network.pre, network.gate))

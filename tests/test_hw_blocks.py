@@ -121,7 +121,8 @@ def test_array(lanes, cols, posts, group, pipeline):
     rng, slots = Random(lanes * 100 + group), lanes // posts
     family = replace(PORTABLE, group=group)
     dut = MacArray(lanes=lanes, cols=cols, posts=posts, operand_width=5, weight_width=4,
-                   acc_width=16, split=False, family=family, pipeline=pipeline)
+                   acc_width=16, split=False, short=True, family=family,
+                   pipeline=pipeline)
     latency = dut.latency(slots=slots, cols=cols, pipeline=pipeline)
     group = max(group, posts)
     columns, expected, end = {}, {}, 0

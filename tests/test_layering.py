@@ -7,12 +7,14 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
-PACKAGES = ("golden", "hw", "sim", "synth", "gatewright")
+PACKAGES = ("golden", "hw", "sim", "synth", "gatewright", "bench")
 CONTRACT = {"golden.fixed", "golden.network", "golden.tables"}
-# What each package may take from the others; gatewright, on top, may take everything.
+# What each package may take from the others; gatewright, on top, may take everything, and so may
+# the benchmark beside it.
 MAY_IMPORT = {
     "golden": set(), "hw": CONTRACT, "sim": CONTRACT | {"hw"}, "synth": CONTRACT | {"hw"},
     "gatewright": {"golden", "hw", "sim", "synth"},
+    "bench": {"golden", "hw", "sim", "synth", "gatewright"},
 }
 # Below the front end, nothing but what the layer is made of.
 OUTSIDE = {"golden": {"numpy"}, "hw": {"numpy", "amaranth"},
