@@ -177,7 +177,7 @@ def _routed(fmax, **more) -> dict:
         "target": "ecp5-25f", "form": "vendor", "net": "LSTM 64→64", "array": "16", "goal": 175,
         "goal_luts": 1890, "fmax_mhz": fmax, "datasheet_limit_mhz": 225.0,
         "seeds": {"runs": runs}, "lut": _resource(900), "ff": _resource(901),
-        "bram": _resource(56), "dsp": _resource(20), "warnings": ["a doubt"],
+        "wrapper_lut": 0, "bram": _resource(56), "dsp": _resource(20), "warnings": ["a doubt"],
         "tool_versions": {"yosys": "0.70"}, **_place(), **more}
 
 
