@@ -20,7 +20,10 @@ from .errors import DataRefused, GatewrightError, quote
 __all__ = ["LoadedBatch", "feeds_in_graph_layout", "from_graph_layout", "load_batch",
            "load_float_outputs", "load_labels", "outputs_in_graph_layout", "to_graph_layout"]
 
-MAX_BYTES = 1 << 30             # of one array; also stops an archive that unpacks to far more
+MAX_BYTES = 256 << 20           # of one file; also stops an archive that unpacks to far more
+MAX_VALUES = 1 << 25            # 256 MiB as float64, whatever the file's type
+MAX_AXES = 16
+LARGEST = 1e12                  # no word of 18 bits resolves anything of such data
 _SAVE = "save it with numpy.save"
 
 
@@ -43,10 +46,14 @@ def _parse(data: bytes, what: str) -> np.ndarray:
         raise DataRefused(what, "is not a NumPy array file, or is damaged", _SAVE) from None
     if dtype.hasobject or dtype.kind not in "fiub":
         raise DataRefused(what, f"holds {dtype} values, not numbers", "save numbers")
-    count, size = math.prod(shape), len(data) - file.tell()
-    if min(shape, default=1) < 0 or count * dtype.itemsize != size:
-        raise DataRefused(what, f"has the shape {shape} but {size} bytes of values",
+    whole = all(type(n) is int and n >= 0 for n in shape) and len(shape) <= MAX_AXES
+    count, size = math.prod(shape) if whole else -1, len(data) - file.tell()
+    if count * dtype.itemsize != size:
+        raise DataRefused(what, f"has the shape {str(shape)[:80]} but {size} bytes of values",
                           "the file is cut short or damaged: save it again")
+    if count > MAX_VALUES:
+        raise DataRefused(what, f"holds {count} values, more than {MAX_VALUES}",
+                          "give fewer sequences")
     values = np.frombuffer(data, dtype=dtype, count=count, offset=file.tell())
     return values.reshape(shape, order="F" if fortran else "C")
 
@@ -66,12 +73,13 @@ def _arrays(path: Path, what: str) -> dict:
         raise DataRefused(what, "is empty", _SAVE)
     if not data.startswith(b"PK\x03\x04"):
         return {"": _parse(data, what)}
-    arrays = {}
+    arrays, left = {}, MAX_BYTES
     try:
         with zipfile.ZipFile(io.BytesIO(data)) as archive:
             for member in archive.infolist()[:64]:
                 label = f"{what}, member {quote(member.filename)}"
-                if member.file_size > MAX_BYTES:
+                left -= member.file_size
+                if left < 0:
                     raise DataRefused(label, f"unpacks to more than {MAX_BYTES >> 20} MiB",
                                       "give fewer sequences")
                 with archive.open(member) as file:
@@ -84,13 +92,17 @@ def _arrays(path: Path, what: str) -> dict:
     return arrays
 
 
-def _finite(values: np.ndarray, what: str):
+def _usable(values: np.ndarray, what: str):
     if values.size == 0:
         raise DataRefused(what, f"is empty (shape {values.shape})", "give at least one sequence")
     if values.dtype.kind == "f" and not np.isfinite(values).all():
         index = [int(i) for i in np.argwhere(~np.isfinite(values))[0]]
         raise DataRefused(what, f"is {values[tuple(index)]} at index {index}",
                           "all values must be finite")
+    largest = max(-float(values.min()), float(values.max()))
+    if largest > LARGEST:
+        raise DataRefused(what, f"holds values up to {largest:.3g}", "scale the data, as for the "
+                          "training")
 
 
 def _dims(binding: Binding) -> str:
@@ -195,7 +207,7 @@ def load_batch(network: FloatNetwork, path: Path | str, *, limit: int | None = N
                           f"{_dims(binding)}", "n sequences, each in the graph's own layout")
     total = len(raw)
     raw = raw[:limit]
-    _finite(raw, what)
+    _usable(raw, what)
     x = from_graph_layout(raw, binding, what)
     if network.embedding is not None:
         x = _tokens(x[:, :, 0], len(network.embedding), what)
@@ -222,7 +234,7 @@ def load_batch(network: FloatNetwork, path: Path | str, *, limit: int | None = N
             raise DataRefused(label, f"has {len(given) if given.ndim else 0} states for {total} "
                               "sequences", "give one a sequence")
         given = given[:limit]
-        _finite(given, label)
+        _usable(given, label)
         given = from_graph_layout(given, state, label, roles=("layer", "feature"))
         for k, layer in enumerate(state.layers):
             states[state.kind][layer] = given[:, k].astype(np.float64)
@@ -247,7 +259,7 @@ def load_labels(path: Path | str, n: int) -> np.ndarray:
     if labels.ndim < 1 or len(labels) < n:
         raise DataRefused(what, f"has the shape {labels.shape} for {n} sequences",
                           "give labels for every sequence")
-    _finite(labels, what)
+    _usable(labels, what)
     return labels[:n].reshape(n, *(size for size in labels.shape[1:] if size != 1))
 
 
@@ -282,7 +294,7 @@ def load_float_outputs(network: FloatNetwork, path: Path | str, n: int) -> dict:
             raise DataRefused(what, f"has the shape {array.shape} for {n} sequences",
                               "give the outputs of every sequence")
         array = array[:n]
-        _finite(array, what)
+        _usable(array, what)
         roles = ("time", "feature") if binding.kind == "y" else ("layer", "feature")
         plain = from_graph_layout(array, binding, what, roles=roles)
         found[binding.name] = to_graph_layout(plain, binding, roles)

@@ -12,10 +12,10 @@ import onnx
 from golden.network import GATES, Activation, Cell, FloatLayer, Initial
 
 from .errors import ImportRefused, quote
-from .onnx_graph import attributes, label
 from .onnx_index import Operand
+from .onnx_node import attributes, label
 
-__all__ = ["Draft", "Recurrent", "check_weights", "linear", "recurrent"]
+__all__ = ["LARGEST", "Draft", "Recurrent", "check_weights", "linear", "recurrent"]
 
 # Row blocks of the file that make the house's order.
 _BLOCKS = {"RNN": (0,), "GRU": (1, 0, 2), "LSTM": (0, 2, 3, 1)}
@@ -23,6 +23,7 @@ _DEFAULTS = {"RNN": ("tanh",), "GRU": ("sigmoid", "tanh"), "LSTM": ("sigmoid", "
 _KNOWN = {"hidden_size", "direction", "activations", "activation_alpha", "activation_beta", "clip",
           "layout", "linear_before_reset", "input_forget", "output_sequence"}
 MAX_UNITS = 65536
+LARGEST = 1e18                  # float32 still multiplies it by a million
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -73,7 +74,7 @@ class Recurrent:
 
 
 def check_weights(values, what: str) -> np.ndarray:
-    """Weights as float64, after every one has been found finite."""
+    """Weights as float64, after every one has been found finite and of a possible size."""
     if values is None:
         raise ImportRefused(what, "depends on the graph's inputs",
                             "weights must be constants of the file")
@@ -85,7 +86,11 @@ def check_weights(values, what: str) -> np.ndarray:
         index = tuple(int(i) for i in np.argwhere(~np.isfinite(values))[0])
         raise ImportRefused(what, f"is {values[index]} at index {list(index)}",
                             "the training diverged, or the file is damaged: weights must be finite")
-    return values.astype(np.float64)
+    values = values.astype(np.float64)
+    if (largest := np.abs(values).max()) > LARGEST:
+        raise ImportRefused(what, f"holds values up to {largest:.3g}", "no number format reaches "
+                            f"them: weights must be within {LARGEST:.1g}")
+    return values
 
 
 def read_attributes(node: onnx.NodeProto) -> Recurrent:

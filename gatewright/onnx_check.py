@@ -3,6 +3,7 @@
 onnxruntime runs the file if it is installed, else onnx's own reference evaluator.
 """
 
+import os
 import time
 from pathlib import Path
 
@@ -13,6 +14,8 @@ from golden.reference import Batch, apply_final, run_float
 
 from .data import feeds_in_graph_layout, outputs_in_graph_layout
 from .errors import GatewrightError, quote
+from .onnx_file import open_model
+from .onnx_graph import Graph
 
 __all__ = ["check_against_onnx", "float_outputs", "onnxruntime_outputs"]
 
@@ -31,14 +34,17 @@ def float_outputs(network: FloatNetwork, batch: Batch) -> dict:
 
 
 def _session(path: Path):
-    """A callable (feeds -> list of arrays), and the input shapes; None without onnxruntime."""
+    """An onnxruntime session of what the outputs of a file need; None without onnxruntime."""
+    # It would write an identifier into the user's home, and report to its makers.
+    os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
     try:
         import onnxruntime
     except ImportError:
         return None
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 4
-    return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+    model = Graph(open_model(path)).model().SerializeToString()
+    return onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
 
 
 def _one_by_one(run, feeds: dict, n: int) -> list:
@@ -114,7 +120,7 @@ def _reference_outputs(network: FloatNetwork, path: Path, batch: Batch) -> dict 
     from onnx.reference import ReferenceEvaluator
     names = [binding.name for binding in network.outputs]
     try:
-        run = ReferenceEvaluator(str(path))
+        run = ReferenceEvaluator(Graph(open_model(path)).model())
         arrays = _one_by_one(lambda f: run.run(names, f), feeds_in_graph_layout(network, batch),
                              len(batch))
     except Exception:

@@ -1,14 +1,12 @@
 """Read an ONNX file that may be damaged or hostile: bytes in, a checked ``onnx.ModelProto`` out.
 
-The ONNX checker accepts about half of the files that have to be refused here, and its external
-data loader has had several path bugs, so sizes, types and links are checked by own code before
-anything is allocated or opened.
+The ONNX checker accepts about half of the files that have to be refused here, so sizes and types
+are checked by own code before anything is allocated.
 """
 
 import hashlib
 import math
 import os
-import re
 import stat
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,11 +16,15 @@ import onnx
 from google.protobuf import unknown_fields
 
 from .errors import GatewrightError, ImportRefused, quote
+from .onnx_external import side_file
+from .onnx_wire import scan
 
-__all__ = ["MAX_ELEMENTS", "ModelFile", "open_model"]
+__all__ = ["MAX_ELEMENTS", "MAX_RANK", "READABLE", "ModelFile", "open_model", "type_name"]
 
-MAX_FILE_BYTES = 256 << 20
-MAX_ELEMENTS = 1 << 24          # of one tensor; the largest network that fits a device is far below
+MAX_FILE_BYTES = 128 << 20
+MAX_FIELDS = 1 << 20            # each costs 100 bytes and 1 us, or more
+MAX_ELEMENTS = 1 << 23          # of one tensor; the largest network that fits a device is far below
+MAX_WORK = 1 << 25              # elements of all tensors read or made: some 300 MiB, seconds
 MAX_RANK = 8
 MIN_OPSET = 7
 MIN_IR = 3
@@ -32,6 +34,7 @@ _FLOATS = {_T.FLOAT: 4, _T.DOUBLE: 8, _T.FLOAT16: 2}
 _OTHERS = {_T.INT64: 8, _T.INT32: 4, _T.BOOL: 1, _T.UINT8: 1, _T.INT8: 1, _T.INT16: 2,
            _T.UINT16: 2}
 _SIZES = _FLOATS | _OTHERS
+READABLE = frozenset(_SIZES)    # element types
 _FIELDS = {_T.FLOAT: "float_data", _T.DOUBLE: "double_data", _T.INT64: "int64_data"}
 
 _KINDS = (
@@ -41,6 +44,11 @@ _KINDS = (
     (b"\x80\x02", "a Python pickle", "export the model to ONNX"),
     (b"\x1f\x8b", "compressed by gzip", "decompress it"),
 )
+
+
+def type_name(kind: int) -> str:
+    """An element type in words, or its number where the number means nothing."""
+    return _T.DataType.Name(kind) if kind in _T.DataType.values() else str(kind)
 
 
 def _regular(path: Path, what: str) -> os.stat_result:
@@ -93,6 +101,8 @@ class ModelFile:
     digest
         SHA-256 over the file and every external tensor read so far.
     notes : list of str
+    work : int
+        Elements read and made so far.
     """
 
     path: Path
@@ -100,18 +110,29 @@ class ModelFile:
     opset: int
     digest: "hashlib._Hash"
     notes: list = field(default_factory=list)
+    work: int = 0
 
     @property
     def producer(self) -> str:
         """Name and version of the program that wrote the file."""
         return f"{self.model.producer_name} {self.model.producer_version}".strip()[:80]
 
+    def spend(self, elements: int, what: str) -> None:
+        """Account for the elements that ``what`` is about to read or make.
+
+        Each tensor is bounded, but a small file can ask for thousands of them.
+        """
+        self.work += elements
+        if self.work > MAX_WORK:
+            raise ImportRefused(what, f"brings the elements of all tensors to more than {MAX_WORK}",
+                                "no network of that size fits a device; export with a shorter "
+                                "sequence if that is what makes it large")
+
     def tensor(self, proto: onnx.TensorProto, what: str) -> np.ndarray:
         """The values of a tensor, after its type, its size and its bytes have been checked."""
         dims, kind = list(proto.dims), proto.data_type
         if kind not in _SIZES:
-            known = kind in _T.DataType.values()
-            raise ImportRefused(what, f"has type {_T.DataType.Name(kind) if known else kind}",
+            raise ImportRefused(what, f"has type {type_name(kind)}",
                                 "export it as float32 (weights) or int64 (shapes)")
         if kind in (_T.FLOAT16, _T.DOUBLE):
             self.notes.append(f"Weights stored as {_T.DataType.Name(kind).lower()} were read as "
@@ -125,8 +146,11 @@ class ModelFile:
                                 "no network of that size fits a device")
         if proto.HasField("segment"):
             raise ImportRefused(what, "is stored in segments", "export the model again")
+        self.spend(count, what)
         if proto.data_location == _T.EXTERNAL:
-            return self._external(proto, what, count * _SIZES[kind], dims)
+            data = side_file(proto, self.path.parent, what).read(count * _SIZES[kind], dims)
+            self.digest.update(data)
+            proto = _T(data_type=kind, dims=dims, raw_data=data)
         name = _FIELDS.get(kind, "int32_data")
         typed, raw = len(getattr(proto, name)), proto.HasField("raw_data")
         if typed and raw:
@@ -139,48 +163,6 @@ class ModelFile:
             raise ImportRefused(what, f"has dimensions {dims} and {have} {unit}, not {need}",
                                 "the file is damaged: export the model again")
         return np.array(onnx.numpy_helper.to_array(proto))
-
-    def _external(self, proto, what: str, need: int, dims: list) -> np.ndarray:
-        """Values from the sidecar file: a plain file beside the model, and nothing else."""
-        keys = [entry.key for entry in proto.external_data]
-        info = {entry.key: entry.value for entry in proto.external_data}
-        if len(keys) != len(info) or set(keys) - {"location", "offset", "length", "checksum"}:
-            raise ImportRefused(what, f"has external data with the keys {sorted(keys)[:8]}",
-                                "export the model with its weights inside")
-        location = info.get("location", "")
-        if location in ("", ".", "..") or "\0" in location or re.search(r"[/\\]", location):
-            raise ImportRefused(what, f"has its data in {quote(location)}",
-                                "external data must be a file in the model's own folder")
-        side = self.path.parent / location
-        label = f"{what}, external data {quote(location)}"
-        offset, length = info.get("offset", "0"), info.get("length", str(need))
-        if not all(re.fullmatch(r"[0-9]{1,18}", number) for number in (offset, length)):
-            raise ImportRefused(label, f"offset {quote(offset)}, length {quote(length)}",
-                                "both must be whole numbers")
-        offset, length = int(offset), int(length)
-        if length != need:
-            raise ImportRefused(label, f"has {length} bytes for dimensions {dims}, not {need}",
-                                "export the model again")
-        try:
-            entry = side.lstat()
-        except OSError:
-            raise ImportRefused(label, "the file is missing",
-                                f"put {quote(location)} beside the model, or export with "
-                                "external_data=False") from None
-        if not stat.S_ISREG(entry.st_mode) or entry.st_nlink != 1:
-            raise ImportRefused(label, "is not a plain file of its own (a link or a device)",
-                                "copy the file itself beside the model")
-        with open(os.open(side, os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0)), "rb") as file:
-            if not os.path.samestat(entry, os.fstat(file.fileno())):
-                raise ImportRefused(label, "changed while it was read", "try again")
-            if offset + length > entry.st_size:
-                raise ImportRefused(label, f"has {entry.st_size} bytes, but bytes {offset} to "
-                                    f"{offset + length} are wanted", "the file is cut short")
-            file.seek(offset)
-            data = file.read(length)
-        self.digest.update(data)
-        whole = onnx.TensorProto(data_type=proto.data_type, dims=dims, raw_data=data)
-        return np.array(onnx.numpy_helper.to_array(whole))
 
 
 def _versions(model: onnx.ModelProto, what: str) -> int:
@@ -210,8 +192,6 @@ def _strings(model: onnx.ModelProto, what: str):
         names += [attribute.name for attribute in node.attribute]
     for item in (*graph.input, *graph.output):
         names += [dim.dim_param for dim in item.type.tensor_type.shape.dim]
-    for tensor in graph.initializer:
-        names += [text for entry in tensor.external_data for text in (entry.key, entry.value)]
     if wrong := next((name for name in names if not isinstance(name, str)), None):
         raise ImportRefused(what, f"has a name that is not UTF-8 ({quote(wrong)})",
                             "the file is damaged: export or download it again")
@@ -232,10 +212,15 @@ def open_model(path) -> ModelFile:
     path = Path(path)
     what = quote(path, 200)
     data = _read(path, what)
+    fields, outside = scan(data, MAX_FIELDS)
+    if fields >= MAX_FIELDS:
+        raise ImportRefused(what, f"has more than {MAX_FIELDS} parts (nodes, attributes, names)",
+                            "no network of that size fits a device")
     model = onnx.ModelProto()
     try:
         model.ParseFromString(data)
         strange = [unknown_fields.UnknownFieldSet(m) for m in (model, model.graph)]
+        outside = [_T.FromString(data[start:end]) for start, end in outside]
     except GatewrightError:
         raise
     except Exception:                      # protobuf has many exception types, all meaning this
@@ -257,4 +242,6 @@ def open_model(path) -> ModelFile:
     if not model.graph.output:
         raise ImportRefused(what, "has no outputs", "export the model again")
     _strings(model, what)
+    for tensor in outside:                 # unused ones too: other programs will read the file
+        side_file(tensor, path.parent, f"tensor {quote(tensor.name)}")
     return ModelFile(path=path, model=model, opset=opset, digest=hashlib.sha256(data))

@@ -4,125 +4,22 @@ Tensors are either constants (NumPy arrays) or depend on the data. This module k
 recurrent networks; ``onnx_trace`` walks its nodes.
 """
 
-import math
 import re
 from collections import Counter
 from dataclasses import dataclass
 
 import numpy as np
 import onnx
-from onnx.reference import ReferenceEvaluator
 
-from .errors import GatewrightError, ImportRefused, quote
-from .onnx_file import MAX_ELEMENTS, MAX_RANK, ModelFile
+from .errors import ImportRefused, quote
+from .onnx_file import MAX_RANK, READABLE, ModelFile, type_name
+from .onnx_node import attributes, label
 
-__all__ = ["FOLDABLE", "STRUCTURAL", "Graph", "GraphInput", "ProbeRefused", "attributes",
-           "evaluate", "label", "probes"]
+__all__ = ["Graph", "GraphInput", "probes"]
 
 MAX_NODES = 4000
 MAX_SYMBOLS = 6
 MAX_NAME = 200
-
-# Operators that only move elements about.
-STRUCTURAL = frozenset({
-    "Transpose", "Squeeze", "Unsqueeze", "Reshape", "Slice", "Gather", "Expand", "Concat", "Split",
-    "Identity", "Cast", "Flatten", "Dropout", "Tile"})
-
-# Operators evaluated while importing when all their inputs are constants (shapes, weights).
-FOLDABLE = STRUCTURAL | {
-    "Shape", "Size", "ConstantOfShape", "Range", "Where", "Not", "And", "Or", "Equal", "Less",
-    "Greater", "LessOrEqual", "GreaterOrEqual", "Add", "Sub", "Mul", "Div", "Mod", "Neg", "Abs",
-    "Min", "Max", "Floor", "Ceil", "Sqrt", "ReduceProd"}
-
-_SPECIAL = {"FLOAT": "f", "INT": "i", "STRING": "s", "FLOATS": "floats", "INTS": "ints",
-            "STRINGS": "strings", "TENSOR": "t"}
-
-
-class ProbeRefused(ImportRefused):
-    """A refusal that may only mean that the wrong open dimension was taken for the time axis."""
-
-
-def label(node: onnx.NodeProto) -> str:
-    """A node as messages name it."""
-    name = node.name or next((o for o in node.output if o), "")
-    return f"node {quote(name)} ({quote(node.op_type, 30)[1:-1]})"
-
-
-def attributes(node: onnx.NodeProto) -> dict:
-    """Attribute values by name; strings are decoded, tensors stay ``TensorProto``."""
-    values = {}
-    for attribute in node.attribute:
-        kind = onnx.AttributeProto.AttributeType.Name(attribute.type)
-        if kind not in _SPECIAL or attribute.ref_attr_name or attribute.name in values:
-            raise ImportRefused(label(node), f"its attribute {quote(attribute.name)} is of a kind "
-                                "that is not read, or is there twice", "export the model again")
-        value = getattr(attribute, _SPECIAL[kind])
-        if kind == "STRING":
-            value = value.decode("utf-8", "replace")
-        elif kind == "STRINGS":
-            value = [text.decode("utf-8", "replace") for text in value]
-        elif kind in ("FLOATS", "INTS"):
-            value = list(value)
-        values[attribute.name] = value
-    return values
-
-
-def _result_size(node: onnx.NodeProto, inputs: list) -> int:
-    """An upper bound of the elements that a node would allocate."""
-    shapes = [np.shape(value) for value in inputs if value is not None]
-    if node.op_type == "ConstantOfShape":
-        return math.prod(int(n) for n in inputs[0].ravel())
-    if node.op_type == "Expand":
-        target = tuple(int(n) for n in inputs[1].ravel())
-        if any(n < 0 for n in target) or math.prod(target) > MAX_ELEMENTS:
-            return MAX_ELEMENTS + 1
-        return math.prod(np.broadcast_shapes(shapes[0], target))
-    if node.op_type == "Tile":
-        return math.prod(shapes[0]) * math.prod(int(n) for n in inputs[1].ravel())
-    if node.op_type == "Range":
-        start, limit, delta = (float(value.reshape(())) for value in inputs)
-        return math.ceil(max(0.0, (limit - start) / delta))
-    if node.op_type == "Gather":
-        axis = attributes(node).get("axis", 0)
-        return math.prod(shapes[0]) // max(1, shapes[0][axis]) * math.prod(shapes[1])
-    if node.op_type in STRUCTURAL or node.op_type in ("Shape", "Size"):
-        return sum(math.prod(shape) for shape in shapes)
-    return math.prod(np.broadcast_shapes(*shapes)) if shapes else 1
-
-
-def evaluate(node: onnx.NodeProto, inputs: list, opset: int) -> list:
-    """Run one operator on arrays.
-
-    Parameters
-    ----------
-    inputs : list of (ndarray or None)
-        In the order of the node's inputs; None for one that is left out.
-
-    Returns
-    -------
-    list of ndarray, one for each output that has a name
-    """
-    try:
-        if not 0 <= _result_size(node, inputs) <= MAX_ELEMENTS:
-            raise ImportRefused(label(node), f"makes a tensor of more than {MAX_ELEMENTS} elements",
-                                "no network of that size fits a device")
-        # as a model, since the evaluator reads a lone node in the newest opset
-        infos = [[onnx.ValueInfoProto(name=name) for name in dict.fromkeys(names) if name]
-                 for names in (node.input, node.output)]
-        run = ReferenceEvaluator(onnx.helper.make_model(
-            onnx.helper.make_graph([node], "one", *infos),
-            opset_imports=[onnx.helper.make_opsetid("", opset)]))
-        feeds = {name: value for name, value in zip(node.input, inputs) if name}
-        values = [np.asarray(value) for value in run.run(None, feeds)]
-    except GatewrightError:
-        raise
-    except Exception as error:             # whatever a malformed node makes the evaluator raise
-        raise ProbeRefused(label(node), f"cannot be evaluated ({str(error)[:120]})",
-                           "export the model again, with a batch of 1 and a fixed length") from None
-    if any(value.ndim > MAX_RANK for value in values):
-        raise ImportRefused(label(node), f"makes a tensor of more than {MAX_RANK} axes",
-                            "export the model again")
-    return values
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -158,6 +55,12 @@ def _value_info(info: onnx.ValueInfoProto, what: str) -> GraphInput:
         if len(dims) > MAX_RANK:
             raise ImportRefused(what, f"has {len(dims)} axes", f"at most {MAX_RANK} are possible")
         dims = tuple(dims)
+        if twice := next((d for d in dims if isinstance(d, str) and dims.count(d) > 1), None):
+            raise ImportRefused(what, f"has the open dimension {quote(twice)} on two axes",
+                                "name the batch and the time axis differently")
+    if tensor.elem_type and tensor.elem_type not in READABLE:
+        raise ImportRefused(what, f"has the type {type_name(tensor.elem_type)}",
+                            "inputs must be float32 values or int64 token ids, results float32")
     return GraphInput(name=info.name, elem_type=tensor.elem_type, dims=dims)
 
 
@@ -197,6 +100,7 @@ class Graph:
                                 f"{MAX_NODES} (is a loop over time unrolled?)",
                                 "export the recurrent layers as RNN, GRU or LSTM nodes "
                                 "(PyTorch: torch.onnx.export(..., dynamo=False))")
+        self._needed = needed
         data = [info for name, info in infos.items() if name not in self._initializers]
         self.inputs = [_value_info(i, "graph input") for i in data if i.name in needed]
         self.unused = [i.name for i in data if i.name not in needed]
@@ -239,6 +143,32 @@ class Graph:
             # a tensor twice in one node would look like a cycle if it went on the stack twice
             stack.extend((i, label(node)) for i in dict.fromkeys(node.input) if i)
         return needed, nodes
+
+    def model(self) -> onnx.ModelProto:
+        """The part that the outputs need as a model of its own, with all its weights inside.
+
+        For other programs: they would run what nothing reads as well, a loop without end included.
+        """
+        source, made = self.file.model, onnx.ModelProto()
+        made.ir_version = source.ir_version
+        made.opset_import.extend(source.opset_import)
+        made.graph.name = "needed"
+        made.graph.node.extend(self.nodes)
+        made.graph.input.extend(i for i in source.graph.input if i.name in self._needed)
+        made.graph.output.extend(source.graph.output)
+        made.graph.initializer.extend(self._inside(t, f"tensor {quote(t.name)}")
+                                      for t in source.graph.initializer if t.name in self._needed)
+        for node in made.graph.node:
+            for attribute in node.attribute:
+                if attribute.HasField("t"):
+                    attribute.t.CopyFrom(self._inside(attribute.t, label(node)))
+        return made
+
+    def _inside(self, proto: onnx.TensorProto, what: str) -> onnx.TensorProto:
+        """The tensor itself, or where its bytes lie beside the model, one with them inside."""
+        if proto.data_location != onnx.TensorProto.EXTERNAL:
+            return proto
+        return onnx.numpy_helper.from_array(self.file.tensor(proto, what), proto.name)
 
     def constant(self, name: str) -> np.ndarray | None:
         """The values of an initialiser, or None where ``name`` is none."""

@@ -8,8 +8,10 @@ from golden.network import Cell, Final, FloatNetwork
 
 from .errors import GatewrightError, ImportRefused, quote
 from .identifiers import identifier, unique_identifiers
+from .onnx_cells import LARGEST
 from .onnx_file import ModelFile, open_model
-from .onnx_graph import Graph, ProbeRefused, probes
+from .onnx_graph import Graph, probes
+from .onnx_node import ProbeRefused
 from .onnx_result import Chain, bind_input, bind_outputs, bind_states, build_chain
 from .onnx_trace import Trace, trace
 
@@ -97,7 +99,7 @@ def _network(file: ModelFile, walk: Trace, chain: Chain, name: str) -> FloatNetw
                    in zip(chain.drafts, names, chain.last_only))
     for layer in layers:
         parts = (layer.w, layer.bias_x, layer.bias_h, *(() if layer.r is None else (layer.r,)))
-        if not all(np.isfinite(part).all() for part in parts):
+        if not all(np.all(np.abs(part) <= LARGEST) for part in parts):     # NaN is not, either
             raise ImportRefused(f"layer {quote(layer.name)}", "has weights that overflow when the "
                                 "scales around it are multiplied in", "scale the data outside")
     return FloatNetwork(

@@ -10,8 +10,8 @@ from golden.network import Activation, Final
 
 from .errors import ImportRefused, quote
 from .onnx_cells import check_weights, linear
-from .onnx_graph import attributes, evaluate, label
 from .onnx_index import Tracked
+from .onnx_node import attributes, evaluate, label
 
 __all__ = ["FINALS", "INPUT_TYPES", "arithmetic", "embed", "final", "move", "product"]
 
@@ -42,7 +42,7 @@ def move(walk, node: onnx.NodeProto, inputs: list):
         return walk.refuse(node, "(its indices or its shape depend on the data)")
     else:
         arrays = [data[0].ids, *inputs[1:]]
-    moved = evaluate(node, arrays, walk.graph.file.opset)
+    moved = evaluate(node, arrays, walk.graph.file)
     if any(ids.size == 0 for ids in moved):
         return walk.refuse(node, "(its result is empty)")
     return walk.store(node, [Tracked(ids=ids, integer=integer) for ids in moved])
@@ -85,6 +85,7 @@ def arithmetic(walk, node: onnx.NodeProto, inputs: list, tracked: list):
     except ValueError:
         raise ImportRefused(label(node), f"cannot combine the shapes {data.ids.shape} and "
                             f"{values.shape}", "export the model again") from None
+    walk.graph.file.spend(ids.size, label(node))
     if op == "Div" and not np.all(values):
         raise ImportRefused(label(node), "divides by zero", "export the model again")
     if op == "Add":
@@ -121,6 +122,7 @@ def product(walk, node: onnx.NodeProto, inputs: list):
                             f"{weights.shape[0]} rows", "export the model again")
     operand = walk.index.operand(data.reshape(-1, data.shape[-1]), what)
     scale = float(values.get("alpha", 1.0))
+    walk.graph.file.spend(2 * weights.size, what)
     draft = linear(node, operand, scale * weights.T, np.zeros(weights.shape[1]))
     source = walk.linear_source(operand, draft)
     ids = source.ids.reshape(*data.shape[:-1], -1)
@@ -130,7 +132,11 @@ def product(walk, node: onnx.NodeProto, inputs: list):
         if isinstance(inputs[2], Tracked):
             return walk.refuse(node, "(its bias is computed)")
         bias = check_weights(inputs[2], f"{what}, bias {quote(node.input[2])}")
-        bias = np.broadcast_to(bias, ids.shape) * float(values.get("beta", 1.0))
+        try:
+            bias = np.broadcast_to(bias, ids.shape) * float(values.get("beta", 1.0))
+        except ValueError:
+            raise ImportRefused(what, f"cannot add a bias of the shape {bias.shape} to results of "
+                                f"{ids.shape}", "export the model again") from None
         ids = walk.index.derive(ids, 1.0, bias)
     return walk.store(node, [Tracked(ids=ids)])
 

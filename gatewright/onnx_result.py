@@ -13,6 +13,7 @@ from .onnx_trace import Trace
 
 __all__ = ["Chain", "bind_input", "bind_outputs", "bind_states", "build_chain"]
 
+MAX_LAYERS = 256
 _ONE_HEAD = "one result and the last states can be returned: export with fewer outputs"
 
 
@@ -135,6 +136,9 @@ def _follow(walk: Trace, name: str | None, ids: np.ndarray, found: Resolved) -> 
         drafts.insert(0, draft)
         root = draft.operand.source
         draft = root.draft
+    if len(drafts) > MAX_LAYERS:
+        raise ImportRefused("the graph", f"has {len(drafts)} layers, more than {MAX_LAYERS}",
+                            "is a loop over time unrolled? Export it as an RNN, GRU or LSTM node")
     if not drafts:
         raise ImportRefused(what, "does not come out of a layer", "export the whole network")
     if not any(d.cell is not Cell.LINEAR for d in drafts):

@@ -10,14 +10,19 @@ from golden.network import Activation, Cell, Initial
 from . import onnx_ops as ops
 from .errors import ImportRefused, quote
 from .onnx_cells import Draft, check_weights, read_attributes, recurrent
-from .onnx_graph import FOLDABLE, STRUCTURAL, Graph, ProbeRefused, evaluate, label
+from .onnx_graph import Graph
 from .onnx_index import MAX_NUMBERS, Index, Operand, Source, Tracked, per_feature
+from .onnx_node import FOLDABLE, STRUCTURAL, ProbeRefused, check_node, evaluate, label
 
 __all__ = ["Trace", "trace"]
 
 _RECURRENT = ("RNN", "GRU", "LSTM")
 _ACTIVATIONS = {"Relu": Activation.RELU, "Sigmoid": Activation.SIGMOID, "Tanh": Activation.TANH}
 _ARITHMETIC = ("Add", "Sub", "Mul", "Div")
+_READ = FOLDABLE | ops.FINALS.keys() | _ACTIVATIONS.keys() | set(_RECURRENT) | {
+    "Constant", "MatMul", "Gemm"}
+READING = 8                     # looking at so many elements costs what making one does
+
 
 @dataclass(kw_only=True)
 class Trace:
@@ -95,6 +100,9 @@ class Trace:
         if scale is None or offset is None:
             return None
         draft = source.draft
+        self.graph.file.spend(source.width * (source.width if draft is None else
+                                              max(source.width, draft.w.shape[1])),
+                              f"node {quote(name)}")
         if draft is not None and draft.cell is Cell.LINEAR \
                 and draft.activation is Activation.IDENTITY:
             draft = replace(draft.affine(scale, offset), activation=activation)
@@ -114,23 +122,27 @@ class Trace:
         op, inputs = node.op_type, [self.value(name) if name else None for name in node.input]
         if node.domain not in ("", "ai.onnx"):
             return self.refuse(node, f"of domain {quote(node.domain)}")
+        if op in _READ:
+            check_node(node, self.graph.file.opset)
         if op == "Constant":
             return self.store(node, [self.graph.constant_node(node)])
         if any(value is None and name for value, name in zip(inputs, node.input)):
-            known = FOLDABLE | ops.FINALS.keys() | _ACTIVATIONS.keys() | set(_RECURRENT)
-            if op not in known | {"MatMul", "Gemm"}:
+            if op not in _READ:
                 return self.refuse(node)
             self.values.update({name: None for name in node.output if name})
             return None
         tracked = [isinstance(value, Tracked) for value in inputs]
+        self.graph.file.spend(sum(
+            value.ids.size if isinstance(value, Tracked) else value.size
+            for value in inputs if value is not None) // READING, label(node))
         if op in _RECURRENT:
             return self.recurrent(node, inputs)
         if op in ("Shape", "Size") and any(tracked):
-            return self.store(node, evaluate(node, [inputs[0].ids], self.graph.file.opset))
+            return self.store(node, evaluate(node, [inputs[0].ids], self.graph.file))
         if not any(tracked):
             if op not in FOLDABLE:
                 return self.refuse(node)
-            return self.store(node, evaluate(node, inputs, self.graph.file.opset))
+            return self.store(node, evaluate(node, inputs, self.graph.file))
         if op == "Gather" and tracked == [False, True]:
             return ops.embed(self, node, *inputs)
         if op in STRUCTURAL:
@@ -189,6 +201,7 @@ class Trace:
             start, places = self.initial(spec, value, f"{what}, initial_{kind} {quote(name)}")
             starts.append(start)
             used += [(start.source, places, kind)] if places is not None else []
+        self.graph.file.spend(2 * (w.size + r.size), what)
         draft = recurrent(node, spec, operand, (w, r, b), tuple(starts))
         self.states += [(name, places, draft, kind) for name, places, kind in used]
         source = self.index.add("y", steps * spec.units, steps=steps, width=spec.units,

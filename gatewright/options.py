@@ -1,6 +1,7 @@
 """Every option of a run in one record: from a TOML file, from flags, or from Python."""
 
 import re
+import stat
 import tomllib
 from enum import StrEnum
 from pathlib import Path
@@ -16,6 +17,7 @@ from .setting import Limits, Setting
 
 __all__ = ["Options", "parse_duration", "read_options"]
 
+MAX_BYTES = 1 << 20             # of a TOML file
 _UNITS = {"ns": 1e-3, "us": 1.0, "µs": 1.0, "μs": 1.0, "ms": 1e3, "s": 1e6}  # micro or mu
 
 
@@ -154,9 +156,15 @@ def _wanted(name: str) -> str:
 
 
 def _read_toml(path: Path) -> dict:
-    what = quote(path, 200)
+    what, path = quote(path, 200), Path(path)
     try:
-        return tomllib.loads(Path(path).read_text(encoding="utf-8"))
+        info = path.stat()
+        if not stat.S_ISREG(info.st_mode):     # a pipe or a device would not end
+            raise GatewrightError(what, "is not a file", "give a TOML file")
+        if info.st_size > MAX_BYTES:
+            raise GatewrightError(what, f"is larger than {MAX_BYTES >> 20} MiB",
+                                  "give a TOML file with options")
+        return tomllib.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise GatewrightError(what, "no such file", "give an existing TOML file") from None
     except OSError as error:

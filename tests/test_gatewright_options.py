@@ -154,7 +154,7 @@ def test_duration_wrong(text):
 
 
 def test_toml_file_wrong(tmp_path):
-    for path, words in ((tmp_path / "no.toml", "no such file"), (tmp_path, "Is a directory")):
+    for path, words in ((tmp_path / "no.toml", "no such file"), (tmp_path, "is not a file")):
         with pytest.raises(GatewrightError, match=words):
             read_options(path)
     path = tmp_path / "bytes.toml"

@@ -1,0 +1,92 @@
+"""What ONNX allows and Gatewright refuses by name; groups 33, 35 to 38, 40 to 42.
+
+``NOT_YET`` is the one list of features that may become legal: a row goes when its feature comes.
+"""
+
+import numpy as np
+import onnx_models as build
+from bad_files import IMPORT, attribute, place, refused, rows
+from onnx import numpy_helper
+
+
+def _second_direction(kind="LSTM", direction="bidirectional"):
+    """Weights of two directions, as the attribute says or not."""
+    net = attribute(kind, direction=direction)
+    net.inits[:] = [numpy_helper.from_array(np.concatenate([numpy_helper.to_array(t)] * 2), t.name)
+                    for t in net.inits]
+    return net
+
+
+def _activations(kind, *names, **extra):
+    return lambda: attribute(kind, activations=list(names), **extra)
+
+
+def _lengths(values=None):
+    """sequence_lens: a constant, or a graph input."""
+    net = build.bare()
+    net.nodes[-1].input.append(net.input("lens", [1], 6) if values is None
+                               else net.const(values, np.int32))
+    return net
+
+
+def _peepholes():
+    net = build.bare()
+    net.nodes[-1].input.extend(["", "", "", net.weight(1, 9)])
+    return net
+
+
+def _state_of_data():
+    """initial_h is a linear function of another input."""
+    net = build.Net()
+    x, z = net.input("x", [4, 1, 2]), net.input("z", [1, 1, 5])
+    net.cell("GRU", x, 2, 3, h=net.op("MatMul", z, net.weight(5, 3)))
+    net.nodes[-1].output[:] = ["Y", ""]
+    net.output("Y")
+    return net
+
+
+NOT_YET = [
+    *((f"{direction} {kind}", lambda k=kind, d=direction: attribute(k, direction=d),
+       f"node '{kind}_0' .{kind}.: direction '{direction}' is not supported; train and export")
+      for kind in ("RNN", "GRU", "LSTM") for direction in ("reverse", "bidirectional")),
+    ("bidirectional, with its weights", _second_direction, "'bidirectional' is not supported"),
+    *((f"clip {value}", lambda v=value: attribute(clip=v), "clip is not supported; export")
+      for value in (0.5, 0.0, -1.0, float("nan"), float("inf"))),
+    ("input_forget", lambda: attribute(input_forget=1), "input_forget=1 .coupled gates. is not"),
+    ("peepholes", _peepholes, "has peepholes .input P.; train it without"),
+    ("lengths 3 of 4", lambda: _lengths([3]), "has sequence lengths .input sequence_lens.; export"),
+    ("lengths 5 of 4", lambda: _lengths([5]), "has sequence lengths"),
+    ("lengths 0", lambda: _lengths([0]), "has sequence lengths"),
+    ("lengths at run time", _lengths, "has sequence lengths"),
+    ("affine", _activations("RNN", "Affine"), r"activations \['Affine'\] are not supported; use"),
+    ("hard sigmoid", _activations("GRU", "HardSigmoid", "Tanh"), "'HardSigmoid'"),
+    ("relu in an LSTM", _activations("LSTM", "Sigmoid", "Tanh", "Relu"), "'Relu'.* not supported"),
+    ("softplus", _activations("LSTM", "Sigmoid", "Softplus", "Tanh"), "'Softplus'"),
+    ("sigmoid RNN", _activations("RNN", "Sigmoid"), "'Sigmoid'.* use the default tanh or Relu"),
+    ("alpha", _activations("RNN", "Relu", activation_alpha=[0.1]), "activation_alpha is not"),
+    ("beta", _activations("RNN", "Relu", activation_beta=[0.1]), "activation_beta is not"),
+    ("state computed from data", _state_of_data, "initial_h .* is computed from the data"),
+]
+
+
+@rows(NOT_YET)
+def test_not_yet(tmp_path, make, said):
+    place(tmp_path, make())
+    refused(tmp_path, said, *IMPORT)
+
+
+# The same features, said in a way that stays wrong.
+NEVER = [
+    ("two directions, forward", lambda: _second_direction(direction="forward"),
+     r"W \('const_0'\) has the shape \(2, 12, 4\), but .* \(1, 12, 4\)"),
+    ("two directions of a GRU", lambda: _second_direction("GRU", "forward"), r"\(2, 9, 4\)"),
+    ("two directions, reverse", lambda: _second_direction(direction="reverse"), "LSTM_0"),
+    ("direction of another kind", lambda: attribute(direction=1), "'direction' must be a text"),
+    ("activations as one text", lambda: attribute(activations="Tanh"), "must be texts, not a text"),
+]
+
+
+@rows(NEVER)
+def test_never(tmp_path, make, said):
+    place(tmp_path, make())
+    refused(tmp_path, said, *IMPORT)
