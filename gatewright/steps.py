@@ -97,13 +97,18 @@ def quantise(network: FloatNetwork, calibration: Batch, options: QuantOptions | 
     Raises
     ------
     GatewrightError
-        If a width is out of range or the sums need too wide an accumulator.
+        If a width is out of range, the sums need too wide an accumulator, or values are so large or
+        so small that no scale holds them.
     """
     try:
         options = options or QuantOptions(**widths)
-        integer, tensors = quantise_network(network, calibration, options)
+        with np.errstate(all="ignore"):    # what overflows is refused
+            integer, tensors = quantise_network(network, calibration, options)
     except ValueError as error:
         raise GatewrightError("quantisation", str(error)) from None
+    except OverflowError:
+        raise GatewrightError("quantisation", "values are too large or too small for any number "
+                              "format", "scale the data, or train again") from None
     return Quantised(network=network, integer=integer, options=options, tensors=tensors)
 
 
