@@ -219,7 +219,7 @@ class Engine(wiring.Component):
         network, pipeline, issue = program.network, program.pipeline, sequencer.issue
         m.submodules.weights = weights = WeightMemory(layout)
         m.d.comb += [
-            weights.advance.eq(issue.valid), weights.restart.eq(sequencer.step_start),
+            weights.advance.eq(issue.valid), weights.restart.eq(sequencer.step_end),
             weights.load_en.eq(loader.weight_en), weights.load_data.eq(self.s_axis_tdata),
             loader.weights_loaded.eq(weights.loaded)]
 

@@ -26,7 +26,7 @@ class WeightMemory(wiring.Component):
 
     Members
     -------
-    restart : In(1), a step starts: the first word comes next
+    restart : In(1), the word of this cycle is a step's last: the first one comes next
     advance : In(1), the word of this cycle is taken
     data : Out(program.weight_bits), as many cycles after its turn as the vector takes
         from issue to array; the lanes of the array's group g another g cycles later
