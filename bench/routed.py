@@ -169,9 +169,9 @@ def section(parts: dict) -> str:
         "is placed is simulated first and compared with golden. The clock is the best of a fixed "
         "set of seeds, with all of them beside it in their order. nextpnr does not time the inside "
         "of registered multipliers and memories: no clock is given above the *limit*, the data "
-        "sheet's for the hard blocks in use. *Vendor* is the form built from the family's own blocks where there is one, "
-        "*portable* plain Verilog; *packed*, a multiplier makes the products of two lanes. *Goal* "
-        "is the project's own.",
+        "sheet's for the hard blocks in use. *Vendor* is the form built from the family's own "
+        "blocks where there is one, *portable* plain Verilog; *packed*, a multiplier makes the "
+        "products of two lanes. *Goal* is the project's own.",
         table(["<target", "<form", "<net", "lanes", "MHz", "<each seed", "limit", "<goal", "LUT",
                "FF", "block RAM", "DSP", "µs a step"],
               [_row(record) for record in records.values()])]
