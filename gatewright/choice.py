@@ -55,7 +55,7 @@ def choose(network: IntNetwork, target: str, options: Options) -> Row:
         If no array goes with the options.
     """
     rows = _rows(look, network, target, options)
-    short = [row for row in rows if "dsp" not in row.lacking]
+    short = [row for row in rows if {"bram", "spram"} >= set(row.lacking)]
     best = best_of(rows, options.limits)
     return best or min(short or rows, key=lambda row: (row.us_per_step, row.dsp))
 

@@ -1,8 +1,7 @@
 """Arrays compared before anything is built: cycles, multipliers, memory, time, and what fits.
 
 Cycles are those of the engine's own schedule and exact; DSP blocks and block RAMs are counted from
-the memories and multipliers that the engine would hold. LUTs and flip-flops are not: on the devices
-here multipliers or memory run out first.
+the memories and multipliers that the engine would hold. LUTs and flip-flops are estimated.
 """
 
 from collections import Counter
@@ -20,11 +19,13 @@ from hw.pipeline import SHALLOW
 
 from .array import Array, outline, sensible_arrays
 from .device_blocks import dsp_blocks, ram_blocks
+from .logic import logic
 from .resources import memories, post_products, products
 from .setting import Limits, Setting, family_of
 
 __all__ = ["Row", "best_of", "look", "plan"]
 
+_ROOM = 0.9  # of the LUTs and flip-flops: placement needs some, and they are estimates
 
 @dataclass(frozen=True, kw_only=True)
 class Row:
@@ -43,6 +44,8 @@ class Row:
     array_multipliers, elementwise_multipliers : int
     dsp, bram, spram : int
         Blocks of the device.
+    lut, ff : int
+        About; see ``logic``.
     bits : dict of str to int
         Of each kind of memory, as the engine holds them.
     clock_mhz : float
@@ -65,6 +68,8 @@ class Row:
     dsp: int
     bram: int
     spram: int
+    lut: int
+    ff: int
     bits: dict = field(hash=False)
     clock_mhz: float
     us_per_step: float
@@ -190,8 +195,9 @@ class _Look:
         layout = make_layout(array.program(
             self.network, argmax=setting.argmax, wide=setting.wide, load_weights=load_weights),
             family=family)
-        used = _used(layout, self.target)
+        used = _blocks(layout, self.target) | logic(layout, self.target.family)
         available = {kind: block.available for kind, block in self.target.blocks.items()}
+        available |= {kind: _ROOM * available[kind] for kind in ("lut", "ff")}
         for kind, limit in (("dsp", limits.max_dsp), ("bram", limits.max_bram)):
             available[kind] = min(available[kind], available[kind] if limit is None else limit)
         bits: Counter = Counter()
@@ -211,7 +217,7 @@ class _Look:
                      and (limits.max_cycles is None or cycles <= limits.max_cycles)))
 
 
-def _used(layout: Layout, target: synth.Target) -> dict[str, int]:
+def _blocks(layout: Layout, target: synth.Target) -> dict[str, int]:
     """Blocks of a core: {"dsp": n, "bram": n, "spram": n}."""
     used = Counter(bram=0, spram=0)
     for memory, n in Counter(memories(layout)).items():

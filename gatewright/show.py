@@ -101,7 +101,7 @@ def arrays(rows: list[Row], title: str) -> Table:
     shallow = any(row.array.pipeline != DEEP.name for row in rows)
     table = _table(title, "", "lanes", "cols", "posts", *["pack"] * packed, *["pipeline"] * shallow,
                    "cycles", "exposed", "busy", "us", "DSP", "RAM", *["SPRAM"] * spram, "fits")
-    nouns = {"dsp": "DSP", "bram": "RAM", "spram": "SPRAM"}
+    nouns = {"dsp": "DSP", "bram": "RAM", "spram": "SPRAM", "lut": "LUT", "ff": "FF"}
     for row in rows:
         array = row.array
         fits = "no, " + "+".join(nouns[kind] for kind in row.lacking) if row.lacking else (
