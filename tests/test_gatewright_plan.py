@@ -113,8 +113,8 @@ def test_best_of_prefers_speed_among_equals():
     def row(pack=False, **more):
         values = {"array": Array(lanes=1, pack=pack), "exposed_per_step": 0, "utilisation": 1.0,
                   "bits": {}, "array_multipliers": 1, "elementwise_multipliers": 1, "spram": 0,
-                  "lut": 9, "ff": 9, "bram": 1, "clock_mhz": 1.0, "us_per_step": more["cycles_per_step"],
-                  "lacking": (), "in_time": True}
+                  "lut": 9, "ff": 9, "bram": 1, "clock_mhz": 1.0, "lacking": (), "in_time": True,
+                  "us_per_step": more["cycles_per_step"]}
         return Row(**values | more)
 
     slow, fast = row(dsp=4, cycles_per_step=9), row(dsp=4, cycles_per_step=8, bram=2)
