@@ -17,6 +17,7 @@ from gatewright.door_line import Line, weights
 from gatewright.doors import import_model, onnx_form
 from gatewright.errors import GatewrightError, ImportRefused
 from gatewright.onnx_check import float_outputs
+from gatewright.onnx_file import MAX_ELEMENTS
 from golden.network import Binding, Initial
 
 
@@ -213,13 +214,13 @@ def test_line_wrong():
 
 def test_weights_wrong():
     """Each complaint, and the largest tensor that passes."""
-    for values, words in ((np.zeros(3, int), "holds int64 values"), (np.zeros(0), "1 to 16777216"),
+    for values, words in ((np.zeros(3, int), "holds int64 values"), (np.zeros(0), f"1 to {MAX_ELEMENTS}"),
                           (np.array([1.0, np.nan]), r"is nan at index \[1\]"),
                           (np.array([1e39]), r"is 1e\+39 at"),
-                          (np.zeros((1 << 24) + 1, np.float16), "1 to 16777216")):
+                          (np.zeros(MAX_ELEMENTS + 1, np.float16), f"1 to {MAX_ELEMENTS}")):
         with pytest.raises(ImportRefused, match=f"tensor 'a': .*{words}"):
             weights(values, "tensor 'a'")
-    assert weights(np.ones(1 << 24, np.float16), "a").dtype == np.float32
+    assert weights(np.ones(MAX_ELEMENTS, np.float16), "a").dtype == np.float32
     with pytest.raises(ImportRefused, match=r"has the shape \(2, 3\), not \(any, 4\)"):
         weights(np.zeros((2, 3)), "a", (None, 4))
 
