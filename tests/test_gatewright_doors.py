@@ -214,7 +214,8 @@ def test_line_wrong():
 
 def test_weights_wrong():
     """Each complaint, and the largest tensor that passes."""
-    for values, words in ((np.zeros(3, int), "holds int64 values"), (np.zeros(0), f"1 to {MAX_ELEMENTS}"),
+    for values, words in ((np.zeros(3, int), "holds int64 values"),
+                          (np.zeros(0), f"1 to {MAX_ELEMENTS}"),
                           (np.array([1.0, np.nan]), r"is nan at index \[1\]"),
                           (np.array([1e39]), r"is 1e\+39 at"),
                           (np.zeros(MAX_ELEMENTS + 1, np.float16), f"1 to {MAX_ELEMENTS}")):
