@@ -1,6 +1,7 @@
 """The words of the command line: arguments and options that several commands share."""
 
 import json
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -52,6 +53,10 @@ Headroom = Annotated[int | None, typer.Option(
     help="Spare integer bits of inputs and unbounded results.")]
 
 
+_array = partial(typer.Option, rich_help_panel="Array")
+_choice = partial(typer.Option, rich_help_panel="Where the array is chosen")
+
+
 def _lanes(text: str):
     """A number where it is one: any other word is the options' to judge."""
     try:
@@ -60,34 +65,34 @@ def _lanes(text: str):
         return text
 
 
-Lanes = Annotated[str | None, typer.Option(
+Lanes = Annotated[str | None, _array(
     parser=_lanes, metavar="auto|int",
-    help="Rows worked on at once; auto: as 'plan' chooses for the device, and what is left out of "
-         "the next four with it (auto).")]
-Cols = Annotated[int | None, typer.Option(
+    help="Rows worked on at once; auto: these and what is left out of the next four as 'plan' "
+         "chooses for the device (auto).")]
+Cols = Annotated[int | None, _array(
     help="Vector elements a cycle: the posts times or divided by a power of two (1 where lanes are "
          "given).")]
-Posts = Annotated[int | None, typer.Option(
+Posts = Annotated[int | None, _array(
     help="Element-wise pipelines, a divisor of the lanes (1 where lanes are given).")]
-PipelineName = Annotated[str | None, typer.Option(
+PipelineName = Annotated[str | None, _array(
     "--pipeline", help="deep: registers for the clock; shallow: few cycles round the recurrence, "
                        "at a lower clock (deep where lanes are given).")]
-Pack = Annotated[bool | None, typer.Option(
+Pack = Annotated[bool | None, _array(
     "--pack/--no-pack", help="Two lanes to a multiplier, exactly: weights of up to 8 bits, "
                              "multipliers of 18 (no where lanes are given).")]
-WideStreams = Annotated[bool | None, typer.Option(
+WideStreams = Annotated[bool | None, _array(
     "--wide-streams", help="Input words of cols elements and output words of posts results, not "
                            "of one.")]
-Deadline = Annotated[str | None, typer.Option(
+Deadline = Annotated[str | None, _choice(
     help="Time that a step may take, with its unit: 10us.")]
-MaxCycles = Annotated[int | None, typer.Option(help="Cycles that a step may take.")]
-MaxDsp = Annotated[int | None, typer.Option(help="DSP blocks to use.")]
-MaxBram = Annotated[int | None, typer.Option(help="Block RAMs to use.")]
-Clock = Annotated[float | None, typer.Option(
+MaxCycles = Annotated[int | None, _choice(help="Cycles that a step may take.")]
+MaxDsp = Annotated[int | None, _choice(help="DSP blocks to use.")]
+MaxBram = Annotated[int | None, _choice(help="Block RAMs to use.")]
+Clock = Annotated[float | None, _choice(
     help="Clock in MHz to count time at; by default one that the device is likely to reach.")]
-Argmax = Annotated[bool | None, typer.Option(
+Argmax = Annotated[bool | None, _array(
     "--argmax", help="Output the index of the largest result instead of the results.")]
-LoadWeights = Annotated[bool | None, typer.Option(
+LoadWeights = Annotated[bool | None, _array(
     "--load-weights/--rom-weights", help="Take the weights over the input stream after a reset, "
                                          "or from memories that the bitstream fills; by default "
                                          "what the device needs.")]
@@ -96,7 +101,7 @@ Portable = Annotated[bool | None, typer.Option(
                        "its own multipliers and memories.")]
 Targets = Annotated[list[str] | None, typer.Option(
     "--target", help=f"Device: {', '.join(synth.TARGETS)}. May be given several times; the "
-                     "smallest ECP5 that holds the weights by default.")]
+                     "smallest ECP5 that an array fits by default.")]
 Sequences = Annotated[int | None, typer.Option(help="Sequences to simulate (50).")]
 Seed = Annotated[int | None, typer.Option(help="Of the bench's pauses and the placement (1).")]
 Waves = Annotated[bool, typer.Option("--waves", help="Write a wave file (FST where possible).")]

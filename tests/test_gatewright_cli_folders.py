@@ -14,7 +14,8 @@ from gatewright.cli_words import console_for
 from gatewright.flow import Flow
 from gatewright.options import Options
 
-COMMANDS = ("import", "quantise", "golden", "generate", "verify", "synth", "run", "demo", "doctor")
+COMMANDS = ("import", "quantise", "golden", "generate", "verify", "plan", "synth", "run", "demo",
+            "doctor")
 
 
 @pytest.fixture(scope="module")
