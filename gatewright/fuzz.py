@@ -7,115 +7,24 @@ line that names object, reason and remedy, in bounded time and memory, and with 
 the output folder. What ends otherwise is kept, with the command that shows it again.
 """
 
-import contextlib
-import io
-import re
 import resource
 import shutil
 import signal
-import sys
 import tempfile
 import time
-from dataclasses import dataclass
+from contextlib import suppress
 from multiprocessing import connection, get_context
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from . import cli
+from .fuzz_case import LIMIT_S, Outcome, run_case
 from .fuzz_files import write_case
 
-__all__ = ["Outcome", "main", "run_case"]
+__all__ = ["main"]
 
-LIMIT_S = 20                    # of one case
 LIMIT_BYTES = 1 << 30           # of address space that a case may add
-
-
-@dataclass(frozen=True, kw_only=True)
-class Outcome:
-    """How a case ended.
-
-    Parameters
-    ----------
-    index : int
-    status : int or None
-        Exit code; None where the process died or was stopped.
-    said : str
-        The line of a refusal.
-    fault : str
-        What is wrong with this end; empty: nothing.
-    seconds : float
-    """
-
-    index: int
-    status: int | None
-    said: str = ""
-    fault: str = ""
-    seconds: float = 0.0
-
-
-class _TooSlow(BaseException):
-    """No ``except Exception`` may take it for a damaged file."""
-
-
-def _alarm(*_):
-    raise _TooSlow
-
-
-def _call(words: list, folder: Path) -> tuple:
-    """(exit code, standard error) of ``gatewright words...`` in this process."""
-    out, err = (io.TextIOWrapper(io.BytesIO(), encoding="utf-8", write_through=True) for _ in "oe")
-    argv, sys.argv = sys.argv, ["gatewright", *words]
-    try:
-        with (contextlib.redirect_stdout(out), contextlib.redirect_stderr(err),
-              contextlib.chdir(folder)):
-            cli.main()
-    except SystemExit as end:
-        return end.code, err.buffer.getvalue().decode()
-    finally:
-        sys.argv = argv
-    raise AssertionError("the entry point returned")
-
-
-def _judge(status: int, err: str, made: set) -> str:
-    """What is wrong with how a command ended and what it made; empty: nothing."""
-    if status not in (0, 2):
-        return f"exit code {status}: {err.strip()[-300:]}"
-    if status == 2:
-        if not re.fullmatch(r"error: [^\n]+(; |: install )[^\n]+\n", err):
-            return f"not one line with a remedy: {err[:300]!r}"
-        if re.search("cannot be read as a network|please report", err):
-            return f"nobody expected this: {err.strip()[:300]}"
-    elif err:
-        return f"done, but it said {err[:300]!r}"
-    if strange := made - {"out"}:
-        return f"left behind: {sorted(strange)}"
-    return ""
-
-
-def run_case(seed: int, index: int, folder: Path) -> Outcome:
-    """Run one case in this process, in the empty ``folder``; its files stay there."""
-    commands = write_case(seed, index, folder)
-    before = {path.name for path in folder.iterdir()}
-    start = time.monotonic()
-    kept = signal.signal(signal.SIGALRM, _alarm)
-    signal.setitimer(signal.ITIMER_REAL, LIMIT_S)
-    status, said = None, ""
-    try:
-        for words in commands:
-            status, said = _call(words, folder)
-            made = {path.name for path in folder.iterdir()} - before
-            fault = _judge(status, said, made)
-            if fault or status:
-                break
-    except _TooSlow:
-        status, fault = None, f"not done in {LIMIT_S} s"
-    finally:
-        signal.setitimer(signal.ITIMER_REAL, 0)
-        signal.signal(signal.SIGALRM, kept)
-    return Outcome(index=index, status=status, said=said.strip(), fault=fault,
-                   seconds=time.monotonic() - start)
 
 
 def _work(pipe, seed: int, scratch: str) -> None:
@@ -124,7 +33,8 @@ def _work(pipe, seed: int, scratch: str) -> None:
     tempfile.tempdir = scratch
     run_case(seed, 0, Path(tempfile.mkdtemp()))        # everything is imported now
     used = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
-    resource.setrlimit(resource.RLIMIT_AS, (used + LIMIT_BYTES, resource.RLIM_INFINITY))
+    resource.setrlimit(resource.RLIMIT_AS, (used + LIMIT_BYTES,
+                                            resource.getrlimit(resource.RLIMIT_AS)[1]))
     while True:
         try:
             index = pipe.recv()
@@ -154,7 +64,8 @@ class _Worker:
 
     def give(self, index: int) -> None:
         self.index, self.since = index, time.monotonic()
-        self.pipe.send(index)
+        with suppress(OSError):        # it died while it waited: ``take`` will tell
+            self.pipe.send(index)
 
     def take(self) -> Outcome | None:
         """The outcome, if there is one; one is made up for a process that died or hangs."""
@@ -162,7 +73,7 @@ class _Worker:
             if self.pipe.poll():
                 return self.pipe.recv()
             fault = ""
-        except EOFError:
+        except (EOFError, OSError):
             self.process.join()
             fault = f"the process died ({self.process.exitcode})"
         if not fault and time.monotonic() < self.since + 3 * LIMIT_S:
@@ -218,13 +129,13 @@ def main(
     begun = time.monotonic()
     numbers = iter(range(start, start + cases) if cases else range(start, 1 << 62))
     done = refused = failed = 0
-    slowest = 0.0
+    slowest = Outcome(index=-1, status=None)
     with tempfile.TemporaryDirectory(prefix="gatewright-fuzz-") as scratch:
         workers = [_Worker(seed, scratch) for _ in range(jobs)]
         try:
             for outcome in _fuzz(numbers, workers, begun + 60 * minutes):
                 done, refused = done + 1, refused + (outcome.status == 2)
-                slowest = max(slowest, outcome.seconds)
+                slowest = max(slowest, outcome, key=lambda o: o.seconds)
                 if outcome.fault:
                     failed += 1
                     folder = out / f"{seed}-{outcome.index}"
@@ -237,8 +148,8 @@ def main(
             for worker in workers:
                 worker.close()
     print(f"{done} cases of seed {seed} in {(time.monotonic() - begun) / 60:.1f} minutes: "
-          f"{refused} refused, {done - refused - failed} accepted, slowest {slowest:.1f} s, "
-          f"{failed} failed")
+          f"{refused} refused, {done - refused - failed} accepted, slowest {slowest.seconds:.1f} s "
+          f"(case {slowest.index}), {failed} failed")
     raise typer.Exit(1 if failed or not done else 0)
 
 

@@ -105,6 +105,8 @@ def product(walk, node: onnx.NodeProto, inputs: list):
     if isinstance(a, Tracked) == isinstance(b, Tracked):
         return walk.refuse(node, "(of two computed tensors)")
     turned = isinstance(b, Tracked)    # weights on the left: y = W x for column vectors x
+    if (b if turned else a).integer:
+        return walk.refuse(node, "(of integers)")
     data, weights = (b.ids, a) if turned else (a.ids, b)
     weights = check_weights(weights, f"{what}, weight {quote(node.input[0 if turned else 1])}")
     while weights.ndim > 2 and weights.shape[0] == 1:

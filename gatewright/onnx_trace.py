@@ -151,7 +151,7 @@ class Trace:
             return ops.product(self, node, inputs)
         if op in _ARITHMETIC:
             return ops.arithmetic(self, node, inputs, tracked)
-        if op in _ACTIVATIONS:
+        if op in _ACTIVATIONS and not inputs[0].integer:
             ids = self.materialise(inputs[0].ids, _ACTIVATIONS[op], node.name)
             return self.refuse(node) if ids is None else self.store(node, [Tracked(ids=ids)])
         if op in ops.FINALS:
@@ -175,6 +175,9 @@ class Trace:
         if not isinstance(x, Tracked) or x.ids.ndim != 3:
             raise ImportRefused(what, "its input X must be data of three axes",
                                 "export the model again")
+        if x.integer:
+            raise ImportRefused(what, "its input X holds integers", "export the model with float32 "
+                                "inputs, or with its embedding")
         for name, value in (("W", w), ("R", r), ("B", b)):
             if isinstance(value, Tracked) or (value is None and name != "B"):
                 raise ImportRefused(what, f"{name} must be a constant of the file, not computed "

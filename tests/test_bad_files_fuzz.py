@@ -5,14 +5,16 @@ import re
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 
 import numpy as np
 import pytest
 from commands import ROOT, files
 
-from gatewright import doors, flow, fuzz
+from gatewright import doors, flow, fuzz, fuzz_case
 from gatewright.errors import GatewrightError
+from gatewright.fuzz_case import run_case
 from gatewright.fuzz_files import bases, write_case
 
 SEED, CASES = 20, 300
@@ -28,7 +30,7 @@ def folder(tmp_path):
 
 
 def test_slice(folder):
-    outcomes = [fuzz.run_case(SEED, k, folder(k)) for k in range(CASES)]
+    outcomes = [run_case(SEED, k, folder(k)) for k in range(CASES)]
     assert not [(o.index, o.fault) for o in outcomes if o.fault]
     refusals = {o.said for o in outcomes if o.status == 2}
     assert len(refusals) > 80                  # no two alike, mostly
@@ -45,7 +47,7 @@ def test_bases_are_valid(folder, name):
     np.save(place / "c.npy", base.data)
     for words in (["import", "model.onnx"],
                   ["quantise", "model.onnx", "--calibration", "c.npy", "--out", "out"]):
-        assert fuzz._call(words, place) == (0, "")
+        assert fuzz_case._call(words, place) == (0, "")
 
 
 def test_seed_is_always_the_same(folder):
@@ -81,9 +83,9 @@ FAULTS = {
 def test_faults_are_seen(folder, monkeypatch, name):
     acts, said = FAULTS[name]
     monkeypatch.setattr(flow.Flow, "import_model", acts)
-    monkeypatch.setattr(fuzz, "LIMIT_S", 0.3)
-    monkeypatch.setattr(fuzz.tempfile, "tempdir", str(folder("tmp")))
-    outcome = fuzz.run_case(SEED, 0, folder("case"))
+    monkeypatch.setattr(fuzz_case, "LIMIT_S", 0.3)
+    monkeypatch.setattr(tempfile, "tempdir", str(folder("tmp")))
+    outcome = run_case(SEED, 0, folder("case"))
     assert re.search(said, outcome.fault), outcome
 
 
@@ -97,10 +99,10 @@ def test_wrong_numbers_are_seen(folder, monkeypatch):
         return network
 
     monkeypatch.setattr(doors, "import_onnx", wrong)
-    monkeypatch.setattr(fuzz, "write_case", lambda *_: (["import", "model.onnx"],))
+    monkeypatch.setattr(fuzz_case, "write_case", lambda *_: (["import", "model.onnx"],))
     place = folder("case")
     (place / "model.onnx").write_bytes(bases()["rnn"].model)
-    assert "the import differs from its file" in fuzz.run_case(SEED, 0, place).fault
+    assert "the import differs from its file" in run_case(SEED, 0, place).fault
 
 
 def test_process_that_dies(tmp_path):
@@ -108,7 +110,7 @@ def test_process_that_dies(tmp_path):
     try:
         os.kill(worker.process.pid, signal.SIGKILL)
         worker.process.join()
-        worker.index, worker.since = 5, time.monotonic()
+        worker.give(5)
         assert worker.take().fault == "the process died (-9)"
         worker.give(6)                         # there is another
         while (outcome := worker.take()) is None:

@@ -205,3 +205,12 @@ def test_what_nothing_reads_is_not_run(tmp_path, make):
     """By onnxruntime neither, which checks the import and would run all of the file."""
     place(tmp_path, make())
     assert "float check: at most" in run(tmp_path, *IMPORT, status=0).out
+
+
+@pytest.mark.parametrize("kind", [TensorProto.STRING, TensorProto.BOOL, TensorProto.COMPLEX64, 99,
+                                  TensorProto.UNDEFINED])
+def test_type_of_the_input(tmp_path, kind):
+    net = build.bare()
+    net.inputs[0].type.tensor_type.elem_type = kind
+    place(tmp_path, net)
+    refused(tmp_path, "graph input 'x': has (the|a) type .*float32 values or int64", *IMPORT)
