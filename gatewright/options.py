@@ -53,7 +53,7 @@ class Options(BaseModel):
     cols: int | None = Field(None, ge=1, le=1024, description="vector elements a cycle: the posts, "
                              "1 if not given, times or divided by a power of two")
     pipeline: str | None = Field(None, description="registers for the clock, or few for few cycles")
-    pack: bool | None = Field(None, description="two lanes to a multiplier, weights of up to 8 bits")
+    pack: bool | None = Field(None, description="two lanes to a multiplier, weights up to 8 bits")
     wide_streams: bool = Field(False, description="words of cols elements in, of posts results out")
     deadline: str | None = Field(None, description="that a step may take")
     max_cycles: int | None = Field(None, ge=1, description="cycles that a step may take")

@@ -104,6 +104,9 @@ def _plan_target(flow: Flow, network: IntNetwork, name: str, formats: str, sourc
         flow.say(f"choice: {best.array}, {best.cycles_per_step:,} cycles and "
                  f"{best.us_per_step:.3g} us a step at {best.clock_mhz:g} MHz{timing}",
                  "bold green" if best.in_time else "yellow")
+        if best.cycles_per_step <= network.inputs + 1 and not options.wide_streams:
+            flow.note(f"the input stream, {network.inputs} words a step, is the limit: see "
+                      "--wide-streams")
         more = "".join(f" --{flag}" for flag, given in (
             ("load-weights", best.load_weights), ("wide-streams", options.wide_streams),
             ("argmax", options.argmax)) if given)

@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 from commands import command
 
-from gatewright import choice, cli, steps
+from gatewright import artefacts, choice, cli, steps
 from gatewright.array import Array
 from gatewright.errors import GatewrightError
 from gatewright.examples import example_dir
@@ -135,6 +135,19 @@ def test_generate_takes_the_plan(made, words):
     assert manifests[0]["cycles_per_step"] == best["cycles_per_step"]
 
 
+def test_stream_that_limits(tmp_path):
+    """64 inputs a step, one a word; wide words are as many elements as the array has columns."""
+    artefacts.save_quantised(tmp_path, unit_formats(make_network(("rnn", 8), inputs=64)))
+    said = {}
+    for words in ((), ("--wide-streams",)):
+        done = command("plan", tmp_path, "--target", "ecp5-85f", *words, "--json")
+        assert done.status == 0, done
+        said[words] = json.loads(done.out)[0]["best"]["cycles_per_step"]
+        note = "the input stream, 64 words a step, is the limit: see --wide-streams"
+        assert (note in " ".join(done.err.split())) is not bool(words)
+    assert said[()] == 64 > said["--wide-streams",]
+
+
 def test_synth_takes_the_device_of_the_core(made, monkeypatch):
     command("generate", made, "--lanes", "60", "--target", "ecp5-45f")
     monkeypatch.setattr(cli.cli_steps.Flow, "need_tools", lambda *_, **__: None)
@@ -150,8 +163,8 @@ def test_a_core_is_found_again(made):
                   ["--lanes", "4", "--pack", "--pipeline", "shallow", "--argmax"],
                   ["--lanes", "2", "--load-weights"]):
         assert command("generate", made, *words).status == 0
-        quantised = cli.cli_steps.artefacts.load_quantised(made)
-        core, _ = cli.cli_steps.artefacts.load_core(made, quantised)
+        quantised = artefacts.load_quantised(made)
+        core, _ = artefacts.load_core(made, quantised)
         manifest = json.loads((made / "manifest.json").read_text())
         assert core.verilog_sha256 == manifest["verilog_sha256"]
         form = steps.vendor_form(core, "ecp5-25f")
