@@ -11,8 +11,9 @@ import synth
 from gatewright import doctor
 
 NAMES = ["Python", "numpy", "onnx", "h5py", "safetensors", "amaranth", "Yosys of Amaranth",
-         "g++", "make", "perl", "cocotb", "libpython", "Verilator", "yosys", "nextpnr-ecp5", "nextpnr-ice40",
-         "nextpnr-himbaechel-gowin", "onnxruntime", "ccache", "lz4.h", "zlib.h", "pytest"]
+         "g++", "make", "perl", "cocotb", "libpython", "Verilator", "yosys", "nextpnr-ecp5",
+         "nextpnr-ice40", "nextpnr-himbaechel-gowin", "onnxruntime", "ccache", "lz4.h", "zlib.h",
+         "pytest"]
 
 
 def by_name(**kwargs):
