@@ -40,11 +40,14 @@ class Lane(wiring.Component):
     def latency(cols: int, pipeline: Pipeline) -> int:
         """Cycles from ``products`` to the accumulator's adder."""
         levels = ceil_log2(cols)
-        return levels if pipeline.tree else min(levels, 1)
+        return max(levels, 1) if pipeline.tree else min(levels, 1)
 
     def elaborate(self, platform):
         m = Module()
         terms = [self.products.word_select(k, self._width).as_signed() for k in range(self._cols)]
+        if self._cols == 1:
+            # No tree, but its register: DSP blocks lie in columns, and accumulators do not.
+            terms = [delay(m, terms[0], self._pipeline.tree, name="product")]
         level, last_level = 0, ceil_log2(self._cols)
         while len(terms) > 1:
             level += 1
