@@ -34,8 +34,11 @@ class Base:
 
 
 def _small(kind: str, *, tokens: int = 0, states: bool = False, opened: bool = False,
-           layers: int = 1) -> Base:
-    """A batch-first network as exporters write it: T = 4, I = 3, H = 2, O = 3."""
+           layers: int = 1, plain: bool = True) -> Base:
+    """A batch-first network as exporters write it: T = 4, I = 3, H = 2, O = 3.
+
+    Without ``plain`` with everything around the cells that an exporter could put there.
+    """
     rng, gates = np.random.default_rng(5), {"RNN": 1, "GRU": 3, "LSTM": 4}[kind]
     nodes, inits, inputs, width = [], [], [], 3
 
@@ -54,6 +57,13 @@ def _small(kind: str, *, tokens: int = 0, states: bool = False, opened: bool = F
         inputs.append(helper.make_tensor_value_info("x", TensorProto.FLOAT, [*dims, 3]))
     nodes.append(helper.make_node("Transpose", ["e" if tokens else "x"], ["t"], perm=[1, 0, 2]))
     last = "t"
+    if not plain:
+        nodes += [helper.make_node("Mul", ["t", weight("gain", 3)], ["u"]),
+                  helper.make_node("Sub", ["u", weight("mean", 1, 1, 3)], ["v"]),
+                  helper.make_node("Concat", ["v", "u"], ["uv"], axis=2),
+                  helper.make_node("Slice", ["uv", *(const(f"cut{k}", [n], np.int64) for k, n
+                                                     in enumerate((0, 3, 2)))], ["cut"])]
+        last = "cut"
     for k in range(layers):
         rows, start = gates * 2, []
         for name in (("h", "c") if kind == "LSTM" else ("h",)) if states else ():
@@ -68,8 +78,15 @@ def _small(kind: str, *, tokens: int = 0, states: bool = False, opened: bool = F
                                       [f"s{k}"]))
         last, width = f"s{k}", 2
     nodes.append(helper.make_node("Gather", [last, const("end", -1, np.int64)], ["g"], axis=0))
-    nodes.append(helper.make_node("Gemm", ["g", weight("M", 3, 2), weight("b", 3)], ["out"],
-                                  transB=1))
+    nodes.append(helper.make_node("Gemm", ["g", weight("M", 3, 2), weight("b", 3)],
+                                  ["out" if plain else "lin"], transB=1))
+    if not plain:
+        nodes += [helper.make_node("Tanh", ["lin"], ["tanh"]),
+                  helper.make_node("Shape", ["tanh"], ["shape"]),
+                  helper.make_node("Reshape", ["tanh", "shape"], ["same"]),
+                  helper.make_node("MatMul", ["same", weight("N", 3, 3)], ["mat"]),
+                  helper.make_node("Add", [weight("c", 3), "mat"], ["sum"]),
+                  helper.make_node("Softmax", ["sum"], ["out"], axis=1)]
     outputs = [helper.make_tensor_value_info("out", TensorProto.FLOAT, [1, 3])]
     graph = helper.make_graph(nodes, "small", inputs, outputs, inits)
     model = helper.make_model(graph, ir_version=8, opset_imports=[helper.make_opsetid("", 17)])
@@ -81,7 +98,8 @@ def _small(kind: str, *, tokens: int = 0, states: bool = False, opened: bool = F
 def bases() -> dict:
     """Name to Base: small networks, and the bundled examples."""
     found = {"rnn": _small("RNN"), "gru": _small("GRU", layers=2, opened=True),
-             "lstm": _small("LSTM", states=True), "tokens": _small("LSTM", tokens=6),
+             "lstm": _small("LSTM", states=True), "around": _small("GRU", plain=False),
+             "tokens": _small("LSTM", tokens=6),
              "open": _small("RNN", tokens=6, opened=True, states=True)}
     for name in EXAMPLES:
         folder = example_dir(name)
@@ -236,7 +254,7 @@ def write_case(seed: int, index: int, folder: Path) -> tuple:
         The words of the commands to run, until one is refused.
     """
     rng = random.Random(f"{seed}/{index}")
-    base = bases()[rng.choices(list(bases()), weights=(3, 3, 3, 3, 3, 1, 1, 2))[0]]
+    base = bases()[rng.choices(list(bases()), weights=(3, 3, 3, 4, 3, 3, 1, 1, 2))[0]]
     model, array = folder / "model.onnx", folder / "c.npy"
     model.write_bytes(base.model)
     np.save(array, base.data)

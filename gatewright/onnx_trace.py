@@ -21,6 +21,7 @@ _ACTIVATIONS = {"Relu": Activation.RELU, "Sigmoid": Activation.SIGMOID, "Tanh": 
 _ARITHMETIC = ("Add", "Sub", "Mul", "Div")
 _READ = FOLDABLE | ops.FINALS.keys() | _ACTIVATIONS.keys() | set(_RECURRENT) | {
     "Constant", "MatMul", "Gemm"}
+MAX_STEPS = 1 << 17
 READING = 8                     # looking at so many elements costs what making one does
 
 
@@ -33,6 +34,8 @@ class Trace:
     outputs : dict of str to Tracked
         The graph's outputs.
     states : list of (input name, int64 (H,) offsets in it, Draft, "h" or "c")
+    steps : int
+        Of all recurrent layers together.
     """
 
     graph: Graph
@@ -44,6 +47,7 @@ class Trace:
     embedding: np.ndarray | None = None
     embedded: Source | None = None
     refused: list = field(default_factory=list)
+    steps: int = 0
 
     # ---- values -------------------------------------------------------------------------------
 
@@ -193,6 +197,11 @@ class Trace:
         if isinstance(lengths, Tracked) or (lengths is not None and np.any(lengths != steps)):
             raise ImportRefused(what, "has sequence lengths (input sequence_lens)",
                                 "export without them: every sequence runs to its end")
+        self.steps += steps
+        if self.steps > MAX_STEPS:         # the import is compared with the file, step by step
+            raise ImportRefused(what, f"brings the steps of all layers to {self.steps}, more than "
+                                f"{MAX_STEPS}", "export with a shorter sequence, or with an open "
+                                "time axis, which has no limit")
         operand = self.index.operand(ids.reshape(steps, -1), what)
         if operand.last or operand.source.once:
             raise ImportRefused(what, "reads only the last step of the layer before",
