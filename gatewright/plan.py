@@ -107,7 +107,7 @@ def plan(network: IntNetwork, target: synth.Target | str, limits: Limits | None 
     arrays : iterable of Array or None
         All of these, none left out; by default ``sensible_arrays``, each with a deep pipeline and,
         where that takes less time, with a shallow one.
-    **kept : lanes, cols, posts, pipeline
+    **kept : lanes, cols, posts, pipeline, pack
         Arrays with these alone.
 
     Returns
@@ -148,16 +148,20 @@ class _Look:
     setting: Setting
 
     def sensible(self, pipeline: str | None = None, pack: bool | None = None, **kept):
-        """Rows of ``sensible_arrays``, and of what can be made of them."""
-        for array in sensible_arrays(self.network, self.target, **kept):
-            for packed in (pack,) if pack is not None else (False, True):
-                way = replace(array, pack=packed)
-                if not packed or (array.lanes % 2 == 0 and (pack or self._spares(array))):
-                    yield from self._pipelines(way) if pipeline is None else (
-                        self(replace(way, pipeline=pipeline)),)
+        """Rows of ``sensible_arrays``, and of what can be made of them.
 
-    def _spares(self, array: Array) -> bool:
-        """Whether two lanes to a multiplier, which costs logic, make room for an array."""
+        Two lanes share a multiplier, which costs logic, where there are not enough for one each.
+        """
+        for array in sensible_arrays(self.network, self.target, **kept):
+            plain = [] if pack else list(self._pipelines(array, pipeline))
+            yield from plain
+            short = pack is None and "dsp" in plain[0].lacking and self._pairs
+            if (pack or short) and array.lanes % 2 == 0:
+                yield from self._pipelines(replace(array, pack=True), pipeline)
+
+    @property
+    def _pairs(self) -> bool:
+        """Whether two products take fewer blocks in one multiplier than in two."""
         width = self.network.weight_width
         try:
             packing = Packing(weight_width=width, operand_width=self.network.operand_width)
@@ -165,28 +169,33 @@ class _Look:
             return False
         one, both = (dsp_blocks(packing.operand_width, bits, self.target.family)
                      for bits in (width, packing.word_width))
-        return both < 2 * one and "dsp" in self(array).lacking
+        return both < 2 * one
 
-    def _pipelines(self, array: Array):
-        """The deep pipeline; the shallow one where it saves time, or the cycles that are asked for.
+    def _pipelines(self, array: Array, pipeline: str | None):
+        """The pipeline that is given; or the deep one, and the shallow one where it saves time, or
+        the cycles that are asked for.
         """
+        if pipeline is not None:
+            yield self(replace(array, pipeline=pipeline))
+            return
         deep, most = self(array), self.limits.max_cycles
         yield deep
+        slow = most is not None and deep.cycles_per_step > most
         # At best it has the same cycles but for the exposed ones.
-        busy, slow = deep.cycles_per_step - deep.exposed_per_step, most and (
-            deep.cycles_per_step > most)
-        if slow or busy / self.setting.mhz(self.target, SHALLOW.name) < deep.us_per_step:
+        busy = deep.cycles_per_step - deep.exposed_per_step
+        clock = self.setting.mhz(self.target, SHALLOW.name, pack=array.pack)
+        if slow or busy / clock < deep.us_per_step:
             shallow = self(replace(array, pipeline=SHALLOW.name))
             if shallow.us_per_step < deep.us_per_step or (slow and shallow.in_time):
                 yield shallow
 
     def __call__(self, array: Array) -> Row:
-        """The row of an array, with its weights where they fit."""
+        """The row of an array; its weights are loaded where that makes it fit the block RAM."""
         load = self.setting.load_weights
         row = self._row(array, bool(load))
-        spram = "spram" in self.target.blocks
-        if load is None and spram and "bram" in row.lacking:
-            row = self._row(array, True)
+        if load is None and "bram" in row.lacking and "spram" in self.target.blocks:
+            loaded = self._row(array, True)
+            row = row if "bram" in loaded.lacking else loaded
         return row
 
     def _row(self, array: Array, load_weights: bool) -> Row:
@@ -204,7 +213,8 @@ class _Look:
         for memory in memories(layout):
             bits[memory.name] += memory.bits
         in_posts = len(post_products(layout)) * array.posts
-        cycles, clock = layout.schedule.interval, setting.mhz(self.target, array.pipeline)
+        cycles = layout.schedule.interval
+        clock = setting.mhz(self.target, array.pipeline, pack=array.pack)
         time = cycles / clock
         return Row(
             array=array, load_weights=load_weights, cycles_per_step=cycles,

@@ -54,7 +54,7 @@ def plan_source(flow: Flow, source: Path, calibration: Path | None) -> list[dict
     Returns
     -------
     list of dict
-        For each target "target", "clock_mhz" (of each pipeline), "clock_assumed", "formats",
+        For each target "target", "clock_mhz" (of each kind of array), "clock_assumed", "formats",
         "limits", "rows", "best" (a row, or None where nothing fits) and "in_time".
 
     Raises
@@ -88,12 +88,11 @@ def _plan_target(flow: Flow, network: IntNetwork, name: str, formats: str, sourc
     target, options, limits = synth.target_named(name), flow.options, flow.options.limits
     rows, blocks = planned(network, name, options), target.blocks
     best = next((row for row in rows if row.best), None)
-    clocks = {pipeline: options.setting.mhz(target, pipeline)
-              for pipeline in sorted({row.array.pipeline for row in rows})}
+    clocks = {row.array.pipeline + " packed" * row.array.pack: row.clock_mhz for row in rows}
     assumed = "assumed" if options.clock is None else "as given"
     flow.heading("plan", f"{target.name}: {blocks['dsp'].available} DSP, "
                  f"{blocks['bram'].available} block RAM; {assumed}: " + ", ".join(
-                     f"{mhz:g} MHz {pipeline}" for pipeline, mhz in clocks.items()))
+                     f"{mhz:g} MHz {way}" for way, mhz in clocks.items()))
     flow.console.print(show.arrays(rows, f"arrays for {network.name}"))
     if best is None:
         flow.note(f"nothing fits {target.name}"

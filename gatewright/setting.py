@@ -9,16 +9,17 @@ from hw.pipeline import DEEP
 
 __all__ = ["Limits", "Setting", "assumed_mhz", "family_of"]
 
-# Clocks that time is given at where none is named, by pipeline: below what routed cores of 16 lanes
-# reach; for devices that nothing here places for, an assumption.
+# Clocks that time is given at where none is named, by pipeline (deep, shallow): below what routed
+# cores of 16 lanes reach; for devices that nothing here places for, an assumption.
 _ASSUMED_MHZ = MappingProxyType({
     "ecp5": (150.0, 60.0), "ice40": (40.0, 16.0), "gowin": (80.0, 32.0), "xc7": (150.0, 60.0),
     "xcup": (250.0, 100.0)})
+_PACKED = 0.85  # of these: two products are taken apart in logic
 
 
-def assumed_mhz(target: synth.Target, pipeline: str) -> float:
+def assumed_mhz(target: synth.Target, pipeline: str, *, pack: bool = False) -> float:
     """A clock that a core on this device is likely to reach."""
-    return _ASSUMED_MHZ[target.family][pipeline != DEEP.name]
+    return _ASSUMED_MHZ[target.family][pipeline != DEEP.name] * (_PACKED if pack else 1)
 
 
 def family_of(target: synth.Target, *, portable: bool = False) -> Family:
@@ -67,7 +68,7 @@ class Setting:
         None: they are loaded where the device has memories that its bitstream cannot fill (SPRAM)
         and its block RAM is too small for them.
     clock_mhz : float or None
-        A shallow pipeline runs no faster than ``assumed_mhz``; None: that of each pipeline.
+        Arrays that are shallow or packed run no faster than ``assumed_mhz``; None: that of each.
     """
 
     argmax: bool = False
@@ -80,8 +81,10 @@ class Setting:
         if self.clock_mhz is not None and not 0 < self.clock_mhz <= 2000:
             raise ValueError(f"Clock must be above 0 and at most 2000 MHz, not {self.clock_mhz!r}")
 
-    def mhz(self, target: synth.Target, pipeline: str) -> float:
-        likely = assumed_mhz(target, pipeline)
+    def mhz(self, target: synth.Target, pipeline: str, *, pack: bool = False) -> float:
+        """The clock that time is counted at."""
+        likely = assumed_mhz(target, pipeline, pack=pack)
         if self.clock_mhz is None:
             return likely
-        return self.clock_mhz if pipeline == DEEP.name else min(self.clock_mhz, likely)
+        plain = pipeline == DEEP.name and not pack
+        return self.clock_mhz if plain else min(self.clock_mhz, likely)

@@ -201,6 +201,7 @@ def test_clock_of_each_pipeline():
                                  (170.0, 170, likely)):
         setting = Setting(clock_mhz=given)
         assert (setting.mhz(target, "deep"), setting.mhz(target, "shallow")) == (deep, shallow)
+    assert Setting(clock_mhz=170).mhz(target, "deep", pack=True) < assumed_mhz(target, "deep")
     for target in TARGETS.values():
         assert 0 < assumed_mhz(target, "shallow") < assumed_mhz(target, "deep")
 
