@@ -30,7 +30,7 @@ from sim.build import find_simulator
 from .campaign_check import check, shrink
 from .campaign_networks import Config, draw
 
-__all__ = ["main"]
+__all__ = ["command", "main"]
 
 OUT = Console(soft_wrap=True, highlight=False)
 SUMS = ("steps", "words", "cycles", "runs", "resets", "simulating")
@@ -58,7 +58,8 @@ def _work(text: str, smaller: bool, scratch: str) -> dict:
                      "shrunk_failure": failure or record["failure"], "trials": trials}
 
 
-def _command(text: str) -> str:
+def command(text: str) -> str:
+    """What shows a configuration's runs again, from its JSON."""
     return f"python -m gatewright.campaign --only {shlex.quote(text)}"
 
 
@@ -68,7 +69,7 @@ def _tell(name: str, record: dict) -> None:
     if "shrunk" in record:
         OUT.print(f"  smallest ({record['shrunk_title']}): {record['shrunk_failure']}",
                   markup=False)
-    OUT.print(f"  again: {_command(record.get('shrunk', record['config']))}", markup=False)
+    OUT.print(f"  again: {command(record.get('shrunk', record['config']))}", markup=False)
 
 
 class _Pool:

@@ -1,5 +1,6 @@
 """One configuration of the campaign: build it, run it in every way, compare; shrink a failure."""
 
+import gc
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
@@ -11,7 +12,6 @@ import sim
 from golden.model import run_golden
 from golden.network import Cell
 from hw.emit import Core, generate
-from hw.image import load_words
 from sim.build import Simulator
 from sim.fast import FastSimulator, Pauses
 
@@ -22,8 +22,9 @@ __all__ = ["Outcome", "check", "shrink"]
 
 PAUSES = (Pauses(), Pauses(source=230, sink=0, long=False), Pauses(source=0, sink=230, long=False),
           Pauses(source=128, sink=128, long=False), Pauses(source=8, sink=8))
-SHORT_STEPS = 60      # of the sequences behind each reset
 PAUSED_CYCLES = 300_000
+SHORT_CYCLES = 10_000  # of the sequences behind each reset, within these limits:
+SHORT_STEPS = 12, 60
 CUTS = 5              # resets in front of each of those runs
 
 
@@ -38,6 +39,8 @@ class Outcome:
         The run, and the first difference in words.
     steps, words, cycles : int
         Network steps and values compared, clock cycles simulated, over all runs.
+    complete : int
+        Values compared by the first run, that of every sequence without pauses.
     runs, resets : int
     seconds : dict
         Of each stage: golden, generate, build, simulate.
@@ -47,6 +50,7 @@ class Outcome:
     failure: str | None = None
     steps: int = 0
     words: int = 0
+    complete: int = 0
     cycles: int = 0
     runs: int = 0
     resets: int = 0
@@ -80,18 +84,18 @@ class _Case:
             table = make_table(config, network)
             runs = [run_golden(network, codes, table=table) for codes in batches]
         with self.timed("generate"):
-            self.core: Core = generate(network, lanes=config.lanes, cols=config.cols,
-                                       argmax=config.argmax, load_weights=config.load_weights,
-                                       family=config.family, table=table)
+            gc.disable()  # hardly any garbage, many objects: a third of the time
+            self.core: Core = generate(network, table=table, **config.core)
+            gc.enable()
         self.layout = self.core.layout
-        self.weights = np.array(load_words(self.layout.program) if config.load_weights else [],
-                                dtype=np.int64)
+        loaded = self.layout.program.load_words
         self.sequences, self.saturations = [], []
         for codes, run in zip(batches, runs, strict=True):
             made = stimulus(self.core, Golden(codes=codes, run=run, y_float=run.y,
                                               y_fixed=run.y))
             first = made.sequences[0]
-            first = replace(first, inputs=first.inputs[len(self.weights):])
+            self.weights = first.inputs[:loaded]
+            first = replace(first, inputs=first.inputs[loaded:])
             self.sequences += [first, *made.sequences[1:]]
             self.saturations += run.saturations.tolist()
         self.template = made
@@ -148,14 +152,15 @@ def _intervals(starts: np.ndarray, lengths: list, interval: int) -> str | None:
 def _runs(case: _Case, rng):
     """(name, order of sequences, pauses, resets) of each run."""
     config, interval = case.config, case.layout.schedule.interval
+    short = int(np.clip(SHORT_CYCLES // interval, *SHORT_STEPS))
     everything = rng.permutation(len(case.sequences)).tolist()
     yield "unpaused", everything, False, []
     for number, pauses in enumerate(PAUSES):
-        order = case.some(rng, steps=max(SHORT_STEPS, PAUSED_CYCLES // interval))
+        order = case.some(rng, steps=max(short, PAUSED_CYCLES // interval))
         yield f"paused {number}", order, pauses, []
     left = config.resets
     while left > 0:
-        order = case.some(rng, steps=SHORT_STEPS)
+        order = case.some(rng, steps=short)
         total = case.layout.schedule.total_cycles([case.sequences[k].steps for k in order])
         cuts = rng.integers(1, total + 50, size=min(CUTS, left)).tolist()
         left -= len(cuts)
@@ -175,6 +180,7 @@ def _simulate(case: _Case, core: FastSimulator) -> str | None:
         if result.difference is not None:
             return f"{name}: {result.difference['message']}"
         outcome.words += result.words
+        outcome.complete = outcome.complete or result.words
         outcome.steps += sent.steps
         outcome.saturations += sent.expected_saturations
         if pauses is False:
@@ -186,7 +192,7 @@ def _simulate(case: _Case, core: FastSimulator) -> str | None:
 
 
 def check(config: Config, folder: Path, *, simulator: Simulator | None = None,
-          mutate: Callable[[str], str] | None = None) -> Outcome:
+          optimise: bool = True, mutate: Callable[[str], str] | None = None) -> Outcome:
     """Golden, Verilog, build, and every run: without pauses, with pauses, behind resets.
 
     Parameters
@@ -196,6 +202,8 @@ def check(config: Config, folder: Path, *, simulator: Simulator | None = None,
         For the build; its files are removed.
     simulator : Simulator or None
         From ``sim.build.find_simulator``.
+    optimise : bool
+        False: for few cycles, see ``FastSimulator``.
     mutate : function of the Verilog text, or None
         Changes the core, to see that this is noticed.
 
@@ -210,7 +218,8 @@ def check(config: Config, folder: Path, *, simulator: Simulator | None = None,
         rtl = Path(folder) / f"{case.core.name}.v"
         rtl.write_text(mutate(case.core.verilog) if mutate else case.core.verilog)
         with case.timed("build"):
-            core = FastSimulator(rtl, case.core.manifest, folder, simulator=simulator)
+            core = FastSimulator(rtl, case.core.manifest, folder, simulator=simulator,
+                                 optimise=optimise)
         with core, case.timed("simulate"):
             outcome.failure = _simulate(case, core)
         core.path.unlink(missing_ok=True)
@@ -232,17 +241,27 @@ def _smaller(config: Config):
         yield {"layers": layers[:k] + layers[k + 1:]}
     for name, plain in (("resets", 0), ("load_weights", False), ("argmax", False), ("tokens", 0),
                         ("loads", False), ("returns", False), ("last_step_only", False),
-                        ("family", "portable"), ("random_table", False), ("cols", 1)):
+                        ("family", "portable"), ("random_table", False), ("wide", False),
+                        ("pack", False), ("pipeline", "deep")):
         if getattr(config, name) != plain:
             yield {name: plain}
+    lanes, cols, posts = config.lanes, config.cols, config.posts
+    if posts > 1:
+        yield {"cols": 1, "posts": 1}
+    if cols > posts:
+        yield {"cols": posts}
+    if cols > 1 and posts & (posts - 1) == 0:
+        yield {"cols": 1}
     for divide in (4, 2):
         for k, (cell, units, function, last) in enumerate(layers):
             if units >= divide:
                 yield {"layers": (*layers[:k], (cell, units // divide, function, last),
                                   *layers[k + 1:])}
-        for name in ("inputs", "lanes"):
-            if getattr(config, name) >= divide:
-                yield {name: getattr(config, name) // divide}
+        if config.inputs >= divide:
+            yield {"inputs": config.inputs // divide}
+        whole = posts * (2 if config.pack and posts % 2 else 1)  # lanes are a multiple of it
+        if lanes // whole >= divide:
+            yield {"lanes": lanes // whole // divide * whole}
         if len(config.batches) == 1:
             sequences, steps = shortest
             if steps >= divide:

@@ -18,6 +18,7 @@ from golden.network import GATES, Activation, Cell, IntLayer, IntNetwork
 from golden.tables import TanhTable
 from hw.engine import make_layout
 from hw.families import FAMILIES
+from hw.pipeline import pipeline_named
 from hw.program import make_program
 
 __all__ = ["Config", "draw", "make_codes", "make_network", "make_table"]
@@ -47,7 +48,7 @@ class Config:
         As in ``IntNetwork``.
     act_width, weight_width, cell_width, operand_width : int
         As in ``QuantOptions``.
-    lanes, cols, argmax, load_weights, family
+    lanes, cols, posts, pipeline, wide, pack, argmax, load_weights, family
         As in ``hw.emit.generate``.
     random_table : bool
         A table of random lines in place of tanh's, whose smooth contents mask errors.
@@ -70,6 +71,10 @@ class Config:
     operand_width: int = 18
     lanes: int = 16
     cols: int = 1
+    posts: int = 1
+    pipeline: str = "deep"
+    wide: bool = False
+    pack: bool = False
     argmax: bool = False
     load_weights: bool = False
     family: str = "portable"
@@ -99,12 +104,21 @@ class Config:
                            if value != default[name]}, separators=(",", ":"))
 
     @property
+    def core(self) -> dict:
+        """Keywords of ``hw.emit.generate``."""
+        return {name: getattr(self, name) for name in (
+            "lanes", "cols", "posts", "pipeline", "wide", "pack", "argmax", "load_weights",
+            "family")}
+
+    @property
     def title(self) -> str:
         """The configuration in a few words."""
         cells = "+".join(f"{cell}{units}" + ("!" if last else "")
                          for cell, units, _, last in self.layers)
+        words = " ".join(word for word in ("wide", "pack") if getattr(self, word))
         return (f"{cells} I{self.inputs} W{self.weight_width}A{self.act_width} "
-                f"{self.lanes}x{self.cols} {self.family}")
+                f"{self.lanes}x{self.cols}/{self.posts} {self.pipeline} {self.family} {words}"
+                ).rstrip()
 
 
 def _codes(rng, shape, width: int) -> np.ndarray:
@@ -196,13 +210,17 @@ def make_network(config: Config) -> IntNetwork:
 
 
 def make_table(config: Config, network: IntNetwork) -> TanhTable:
-    """The network's table, or one of random lines: none leaves [0, 1), and none meets the next."""
+    """The network's table, or one of random lines: none leaves [0, 1), and none meets the next.
+
+    Like tanh they are 0 at 0: units that only fill up a last group stay there, uncounted.
+    """
     if not config.random_table:
         return tables.make_table(network.pre, network.gate)
     rng = np.random.default_rng([config.seed, 4])
     top = 1 << (network.gate.frac + tables.GUARD)
     log2_segments = int(rng.integers(1, min(9, network.pre.frac + 3), endpoint=True))
     base = rng.integers(0, top, size=1 << log2_segments)
+    base[0] = 0
     return TanhTable(pre=network.pre, out=network.gate, log2_segments=log2_segments, base=base,
                      slope=rng.integers(0, top - base))
 
@@ -232,70 +250,96 @@ def _size(rng, most: int) -> int:
                else rng.integers(1, most, endpoint=True))
 
 
-def _layers(rng) -> tuple:
+def _layers(rng, cell: str | None, units: int) -> tuple:
+    """Layers, the first recurrent one a ``cell`` if that is given, of up to ``units`` units."""
     cells = [c for c in Cell if c is not Cell.LINEAR]
+    few = (units + 1) // 2
     layers = []
     if rng.random() < 0.1:
-        layers.append((Cell.LINEAR, _size(rng, 30), rng.choice(list(Activation)), False))
+        layers.append((Cell.LINEAR, _size(rng, few), rng.choice(list(Activation)), False))
     for _ in range(rng.choice([1, 2, 3], p=(0.5, 0.3, 0.2))):
-        cell = rng.choice(cells)
-        function = (rng.choice([Activation.TANH, Activation.RELU]) if cell is Cell.RNN
+        kind, cell = Cell(cell or rng.choice(cells)), None
+        function = (rng.choice([Activation.TANH, Activation.RELU]) if kind is Cell.RNN
                     else Activation.IDENTITY)
-        layers.append((cell, _size(rng, 70), function, False))
+        layers.append((kind, _size(rng, units), function, False))
         if rng.random() < 0.05:
-            layers.append((Cell.LINEAR, _size(rng, 30), rng.choice(list(Activation)), False))
+            layers.append((Cell.LINEAR, _size(rng, few), rng.choice(list(Activation)), False))
     heads, last = rng.choice(3, p=(0.3, 0.5, 0.2)), bool(rng.random() < 0.5)
     for _ in range(heads):
-        layers.append((Cell.LINEAR, _size(rng, 40), rng.choice(list(Activation)), last))
-    return tuple((str(cell), int(units), str(function), last)
-                 for cell, units, function, last in layers)
+        layers.append((Cell.LINEAR, _size(rng, few), rng.choice(list(Activation)), last))
+    return tuple((str(kind), int(size), str(function), last)
+                 for kind, size, function, last in layers)
 
 
-def _draw(rng, seed: int, multipliers: int) -> Config:
-    cols = int(2 ** rng.choice(5, p=(0.4, 0.2, 0.2, 0.1, 0.1)))
-    lanes = _size(rng, min(100, multipliers // cols))
+def _array(rng, multipliers: int, most_posts: int) -> dict:
+    """Lanes, cols and posts that go together: one of the last two is a power of two of the other,
+    and posts divides lanes."""
+    posts = 1 + _size(rng, most_posts - 1) if rng.random() < 0.5 else 1
+    while posts * posts // (posts & -posts) > multipliers:  # not even with the fewest cols
+        posts -= 1
+    cols = [posts * k for k in (1, 1, 2, 4, 8, 16)] + [posts // k for k in (2, 4, 8)
+                                                    if posts % k == 0]
+    cols = int(rng.choice([c for c in cols if c * posts <= multipliers]))
+    slots = max(1, min(100, multipliers // cols) // posts)
+    return {"lanes": posts * _size(rng, slots), "cols": cols, "posts": posts}
+
+
+def _draw(rng, seed: int, cell: str | None, units: int, multipliers: int, posts: int) -> Config:
+    array = _array(rng, multipliers, posts)
+    family = str(rng.choice(list(FAMILIES))) if rng.random() < 0.3 else "portable"
+    # A vendor's blocks have the deep pipeline's registers inside: the shallow one has none of them.
+    shallow = rng.random() < (0.3 if family == "portable" else 0.05)
+    widths = {"act_width": int(rng.integers(4, 18, endpoint=True)),
+              "weight_width": int(rng.integers(2, 16, endpoint=True)),
+              "cell_width": int(rng.integers(8, 24, endpoint=True)),
+              "operand_width": int(rng.choice([16, 18, 18, 27]))}
+    if pack := bool(array["lanes"] % 2 == 0 and rng.random() < 0.2):
+        widths |= {"weight_width": int(rng.integers(2, 8, endpoint=True)), "operand_width": 18}
     return Config(
-        seed=seed, layers=_layers(rng), inputs=_size(rng, 40),
-        tokens=_size(rng, 60) if rng.random() < 0.15 else 0,
+        seed=seed, layers=_layers(rng, cell, units), inputs=_size(rng, (units + 1) // 2),
+        tokens=_size(rng, units) if rng.random() < 0.15 else 0,
         loads=bool(rng.random() < 0.25), returns=bool(rng.random() < 0.25),
         last_step_only=bool(rng.random() < 0.2), argmax=bool(rng.random() < 0.2),
-        act_width=int(rng.integers(4, 18, endpoint=True)),
-        weight_width=int(rng.integers(2, 16, endpoint=True)),
-        cell_width=int(rng.integers(8, 24, endpoint=True)),
-        operand_width=int(rng.choice([16, 18, 18, 27])), lanes=lanes, cols=cols,
-        load_weights=bool(rng.random() < 0.1),
-        family=str(rng.choice(list(FAMILIES))) if rng.random() < 0.3 else "portable",
-        random_table=bool(rng.random() < 0.4))
+        load_weights=bool(rng.random() < 0.1), wide=bool(rng.random() < 0.4), pack=pack,
+        pipeline="shallow" if shallow else "deep", family=family,
+        random_table=bool(rng.random() < 0.4), **array, **widths)
 
 
-def draw(seed: int, index: int, *, cycles: int = 3_000_000, steps: int = 40_000,
-         multipliers: int = MAX_MULTIPLIERS) -> Config:
+def draw(seed: int, index: int, *, cell: str | None = None, units: int = 70,
+         cycles: int = 3_000_000, steps: int = 40_000,
+         multipliers: int = MAX_MULTIPLIERS, posts: int = 12) -> Config:
     """Configuration ``index`` of campaign ``seed``: always the same.
 
     Parameters
     ----------
+    cell : str or None
+        Of the first recurrent layer; None: any.
+    units : int
+        The largest layer.
     cycles, steps : int
         Clock cycles and network steps, about, of the run without pauses.
     multipliers : int, at least 16
-        The largest array: bounds the time to compile.
+    posts : int, at least 2
+        The largest array, the most posts: bound the time to compile.
     """
     rng = np.random.default_rng([seed, index])
     while True:
-        config = _draw(rng, int(rng.integers(1 << 31)), multipliers)
+        config = _draw(rng, int(rng.integers(1 << 31)), cell, units, multipliers, posts)
         try:
             network = make_network(config)
-            program = make_program(network, lanes=config.lanes, cols=config.cols,
-                                   argmax=config.argmax, load_weights=config.load_weights)
-            interval = make_layout(program).schedule.interval
         except ValueError:  # sums that are too wide
             continue
+        core = config.core
+        del core["family"]
+        program = make_program(network, **core | {"pipeline": pipeline_named(config.pipeline)})
+        interval = make_layout(program).schedule.interval
         if program.weight_words > MAX_WEIGHT_WORDS:
             continue
         cycles = min(cycles, MAX_PRODUCTS // (config.lanes * config.cols + 16))
         total = min(steps, cycles // interval, MAX_TRACED // program.n_units)
         long = int(rng.integers(100, 500))
         short = ((3, 1), (3, 2), (2, int(rng.integers(3, 6))), (1, int(rng.integers(6, 20))))
-        left = max(total - 30, 60)
+        left = max(total - 30, 30)
         tall = (int(rng.integers(20, 60)), left // 3)
         many = [(max(1, t // n), min(n, t)) for n, t in (tall, (long, left - left // 3))]
         return replace(config, batches=short + tuple((b, t) for b, t in many if t),

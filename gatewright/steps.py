@@ -190,11 +190,16 @@ def stimulus(core: Core, result: Golden, sequences: int | None = None) -> sim.St
     network = program.network
     n = len(codes) if sequences is None else min(sequences, len(codes))
     x = codes.x[:n]
-    steps = x.shape[1]
-    inputs = [x.reshape(n, -1)]
+    steps, many = x.shape[1], program.input_elements
+    # A step's elements fill its words from the lowest place on; a state is a word of its own.
+    filled = np.zeros((n, steps, program.input_words * many), np.int64)
+    filled[:, :, :network.inputs] = x.reshape(n, steps, -1)
+    inputs = [filled.reshape(n, -1, many)]
     if network.loads_state:
         loaded = {"h": codes.h0, "c": codes.c0}
-        inputs = [loaded[signal][layer][:n] for signal, layer, _, _ in program.states] + inputs
+        states = np.concatenate([loaded[signal][layer][:n]
+                                 for signal, layer, _, _ in program.states], axis=1)
+        inputs.insert(0, states[:, :, None] * (np.arange(many) == 0))
     y = run.y[:n, -1:] if network.last_step_only else run.y[:n]
     results = y.argmax(axis=-1) if program.argmax else y.reshape(n, -1)
     outputs = [results]
@@ -208,11 +213,13 @@ def stimulus(core: Core, result: Golden, sequences: int | None = None) -> sim.St
         predicted_cycles=core.layout.schedule.total_cycles([steps] * n),
         expected_saturations=int(np.sum(run.saturations[:n])),
         output_units=1 if program.argmax else network.layers[-1].units,
-        output_every_step=not network.last_step_only)
+        output_every_step=not (network.last_step_only or network.layers[-1].last_only))
     if not program.load_weights:
         return made
     first = made.sequences[0]
-    weights = np.array(load_words(program), dtype=np.int64)
+    width = program.element_width
+    weights = np.array([[word >> (k * width) & ((1 << width) - 1) for k in range(many)]
+                        for word in load_words(program)], dtype=np.int64)
     return replace(made, sequences=(
         replace(first, inputs=np.concatenate([weights, first.inputs])), *made.sequences[1:]))
 

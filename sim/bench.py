@@ -16,7 +16,9 @@ from cocotb.clock import Clock
 from cocotb.triggers import RisingEdge, SimTimeoutError, Timer, ValueChange, with_timeout
 
 from sim.compare import Checker
-from sim.harness import CHUNK, LOGS, VIOLATIONS, port_widths, slot_width
+from sim.counters import counters_difference
+from sim.harness import CHUNK, LOGS, RECORDS, record_width, slot_width
+from sim.ports import Ports, read_ports
 from sim.stimulus import RUN, Stimulus
 
 PERIOD = 2                  # ns; only a name for a cycle, nothing depends on it
@@ -31,8 +33,8 @@ class _Run:
         info = json.loads((self.folder / "run.json").read_text())
         self.manifest, self.seed = info["manifest"], info["seed"]
         self.stimulus = Stimulus.load(self.folder)
-        self.widths = port_widths(self.manifest)
-        self.chunks = _chunks(self.stimulus, self.widths)
+        self.ports = read_ports(self.manifest)
+        self.chunks = _chunks(self.stimulus, self.ports)
         self.cycles_per_step = max(int(self.manifest["cycles_per_step"]), 1)
 
     def progress(self, **fields) -> None:
@@ -40,22 +42,18 @@ class _Run:
             file.write(json.dumps(fields) + "\n")
 
 
-def _chunks(stimulus: Stimulus, widths: dict) -> list:
+def _chunks(stimulus: Stimulus, ports: Ports) -> list:
     """Hand-overs (packed words as one integer, their count) of the whole input stream."""
-    slot, width = slot_width(widths), widths["s_axis_tdata"]
+    slot = slot_width(ports)
     words, last = stimulus.flat("inputs")
-    if words.max() >= 1 << width or words.min() < -(1 << (width - 1)):
-        raise ValueError(f"Input words must fit {width} bits, "
-                         f"not {int(words.min())} to {int(words.max())}")
-    packed = (words.astype(np.uint64) & np.uint64((1 << width) - 1)
-              | last.astype(np.uint64) << np.uint64(slot - 1)).astype(f"<u{slot // 8}")
-    return [(int.from_bytes(packed[k:k + CHUNK].tobytes(), "little"), len(packed[k:k + CHUNK]))
-            for k in range(0, len(packed), CHUNK)]
-
-
-def _signed(values: np.ndarray, width: int) -> np.ndarray:
-    shift = 64 - width
-    return (values << np.uint64(shift)).astype(np.int64) >> shift
+    limbs = np.zeros((len(words), -(-slot // 64)), np.uint64)
+    packed = ports.pack_inputs(words)
+    limbs[:, :packed.shape[1]] = packed
+    limb, bit = divmod(slot - 1, 64)
+    limbs[:, limb] |= last.astype(np.uint64) << np.uint64(bit)
+    slots = np.ascontiguousarray(limbs.astype("<u8").view("<u4")[:, :slot // 32])
+    return [(int.from_bytes(slots[k:k + CHUNK].tobytes(), "little"), len(slots[k:k + CHUNK]))
+            for k in range(0, len(slots), CHUNK)]
 
 
 async def _feed(dut, chunks: list) -> None:
@@ -67,13 +65,24 @@ async def _feed(dut, chunks: list) -> None:
         await ValueChange(dut.src_taken)
 
 
-def _read_log(dut, log: str) -> np.ndarray:
-    """Records (uint64, oldest first) that a log holds now."""
-    count = int(getattr(dut, f"{log}_count").value)
+def _read_log(dut, ports: Ports, log: str) -> np.ndarray:
+    """Records that a log holds now, the oldest first, as limbs uint64 (n, k)."""
+    count, limbs = int(getattr(dut, f"{log}_count").value), record_width(ports, log) // 64
     if not count:
-        return np.zeros(0, np.uint64)
+        return np.zeros((0, limbs), np.uint64)
     data = getattr(dut, f"log_{log}").data.value.to_unsigned()
-    return np.frombuffer(data.to_bytes(8 * LOGS[log], "little"), "<u8")[:count]
+    records = np.frombuffer(data.to_bytes(8 * limbs * LOGS[log], "little"), "<u8")
+    return records.reshape(-1, limbs)[:count]
+
+
+def _fields(records: np.ndarray, ports: Ports, log: str) -> list:
+    """What each port of a record held: elements int64 (n, E)."""
+    fields, at = [], 0
+    for name in RECORDS[log]:
+        if name in ports.widths:
+            fields.append(ports.unpack(name, records, at=at))
+            at += ports.widths[name]
+    return fields
 
 
 async def _reset(dut) -> None:
@@ -90,8 +99,7 @@ class _Pass:
 
     def __init__(self, dut, run: _Run, name: str):
         self.dut, self.run, self.name = dut, run, name
-        self.checker = Checker(run.stimulus, run.manifest["trace"],
-                               output_width=run.widths["m_axis_tdata"])
+        self.checker = Checker.of_core(run.stimulus, run.manifest)
         self.starts = []
         self.records = dict.fromkeys(LOGS, 0)
         self.wakes = 0
@@ -99,20 +107,19 @@ class _Pass:
 
     def _take(self) -> None:
         """Read all logs into the checker."""
-        low = np.uint64((1 << 48) - 1)
-        logs = {log: _read_log(self.dut, log) for log in LOGS}
+        ports = self.run.ports
+        logs = {log: _read_log(self.dut, ports, log) for log in LOGS}
         for log, records in logs.items():
             self.records[log] += len(records)
-        self.starts.append((logs["step"] & low).astype(np.int64))
+        self.starts.append(logs["step"][:, 0].astype(np.int64))
+
         for signal in "ch":
-            records = logs[signal]
-            if len(records):
-                self.checker.trace(signal, (records >> np.uint64(48)).astype(np.int64),
-                                   _signed(records & low, self.run.widths[f"trace_{signal}_data"]))
-        records = logs["out"]
-        if len(records):
-            self.checker.output(_signed(records & low, self.run.widths["m_axis_tdata"]),
-                                (records >> np.uint64(48)).astype(bool))
+            if len(logs[signal]):
+                data, index = _fields(logs[signal], ports, signal)
+                self.checker.trace(signal, index[:, 0], data)
+        if len(logs["out"]):
+            data, last, *keep = _fields(logs["out"], ports, "out")
+            self.checker.output(data, last[:, 0] != 0, *(bits != 0 for bits in keep))
 
     async def drain(self, limit: int) -> dict | None:
         """Compare until everything has come and the core is silent; the first difference."""
@@ -134,28 +141,14 @@ class _Pass:
 
     def _status(self) -> dict | None:
         """What the counters say once all values were equal."""
-        dut, stimulus = self.dut, self.run.stimulus
+        dut = self.dut
         totals = {log: int(getattr(dut, f"{log}_total").value) for log in LOGS}
         if totals != self.records:
             raise RuntimeError(f"The bench read {self.records} records of {totals}")
-        words = sum(len(s.inputs) for s in stimulus.sequences)
-        violations = int(dut.violations.value)
-        expected = stimulus.expected_saturations
-        for kind, actual, wanted, text in (
-            ("protocol", violations, 0, "output stream: " + "; ".join(
-                t for bit, t in enumerate(VIOLATIONS) if violations >> bit & 1)),
-            ("input", int(dut.in_total.value), words, "input words accepted"),
-            ("steps", self.records["step"], stimulus.steps, "steps started (trace_step)"),
-            ("status", int(dut.status_errors.value), 0, "status_errors at the end"),
-            ("status", int(dut.status_saturations.value), expected,
-             "status_saturations at the end"),
-            ("status", int(dut.idle.value), 1, "idle at the end"),
-        ):
-            if wanted is not None and actual != wanted:
-                return {"kind": kind, "signal": text.split(" ")[0], "expected": wanted,
-                        "actual": actual,
-                        "message": f"{text}: is {actual}, expected {wanted}"}
-        return None
+        return counters_difference(
+            self.run.stimulus, steps=self.records["step"], accepted=int(dut.in_total.value),
+            errors=int(dut.status_errors.value), violations=int(dut.violations.value),
+            saturations=int(dut.status_saturations.value), idle=int(dut.idle.value))
 
     def result(self, difference: dict | None, seconds: float) -> dict:
         """What goes into the result file."""

@@ -7,12 +7,14 @@ neuron once: a record that is lost or written twice cannot hide.
 
 import numpy as np
 
+from .ports import read_ports
 from .stimulus import Stimulus
 
 __all__ = ["Checker", "check_trace_map"]
 
 RANK = {"c": 0, "h": 1}  # of one step: c comes before the h that is made of it
 NEIGHBOURS = 2  # neurons shown on each side of a difference
+SAID = {"value": "is", "tlast": "has tlast", "tkeep": "is the last that tkeep shows of its word:"}
 
 
 def check_trace_map(entries: list, stimulus: Stimulus) -> None:
@@ -41,6 +43,20 @@ class _Signal:
         self.pending = (np.zeros(0, np.int64), np.zeros(0, np.int64))  # neurons, values
 
 
+def _word_ends(stimulus: Stimulus, many: int) -> np.ndarray:
+    """Which expected output elements are the last of their word, bool; see ``Checker``."""
+    units, ends = stimulus.output_units, []
+    for sequence in stimulus.sequences:
+        n = np.arange(len(sequence.outputs))
+        if many > 1:
+            place = n % units
+            results = units * (sequence.steps if stimulus.output_every_step else 1)
+            ends.append((n >= results) | (place % many == many - 1) | (place == units - 1))
+        else:
+            ends.append(n >= 0)
+    return np.concatenate(ends)
+
+
 class Checker:
     """Compares one pass.
 
@@ -50,50 +66,99 @@ class Checker:
     entries : list of dict
         ``manifest["trace"]``.
     output_width : int or None
-        Bits of an output word. Words come as signed codes; where golden expects one beyond their
+        Bits of an output element. They come as signed codes; where golden expects one beyond their
         range (the index of an argmax), the bits are read without a sign.
+    output_elements : int
+        The most that an output word holds: those of a result fill words from the lowest place on,
+        each result begins a new word, and behind the results a last state is a word of its own.
 
     ``words`` counts the values that were compared, ``mismatches`` those that differ; the first
     difference, in order of sequence, step, layer and neuron, is a dict with a ``message``.
     """
 
-    def __init__(self, stimulus: Stimulus, entries: list, *, output_width: int | None = None):
+    def __init__(self, stimulus: Stimulus, entries: list, *, output_width: int | None = None,
+                 output_elements: int = 1):
         check_trace_map(entries, stimulus)
+        if output_elements > 1 and not stimulus.output_units:
+            raise ValueError("The stimulus must tell its output units where an output word holds "
+                             f"{output_elements} of them")
         self.stimulus, self._output_width = stimulus, output_width
+        self._many = output_elements
         self.words = self.mismatches = 0
         self.signals = [_Signal(e, stimulus) for e in
                         sorted(entries, key=lambda e: (e["layer"], e["signal"]))]
-        self._owner = {signal: np.full(1 << 15, -1) for signal in "hc"}
+        # One place behind all addresses stands for whatever lies beyond.
+        end = max((e["base"] + e["units"] for e in entries), default=0)
+        self._owner = {signal: np.full(end + 1, -1) for signal in "hc"}
         for number, item in enumerate(self.signals):
             base, units = item.entry["base"], item.entry["units"]
             owner = self._owner[item.entry["signal"]]
-            if base < 0 or base + units > len(owner) or (owner[base:base + units] >= 0).any():
+            if base < 0 or (owner[base:base + units] >= 0).any():
                 raise ValueError(f"Trace addresses {base} to {base + units - 1} of layer "
-                                 f"{item.entry['layer']} must be free and below {len(owner)}")
+                                 f"{item.entry['layer']} must be free and not negative")
             owner[base:base + units] = number
         self._words, self._last = stimulus.flat("outputs")
+        self._ends = _word_ends(stimulus, output_elements)
         self._out_sequence = np.repeat(np.arange(len(stimulus.sequences)),
                                        [len(s.outputs) for s in stimulus.sequences])
         self._out_start = np.cumsum([0] + [len(s.outputs) for s in stimulus.sequences])
-        self.outputs = 0  # output words received
+        self.outputs = 0  # output elements received
         self._found = []  # ((sequence, step, layer, rank), difference); a prefix sorts first
+
+    @classmethod
+    def of_core(cls, stimulus: Stimulus, manifest: dict) -> "Checker":
+        """For the core that the manifest describes."""
+        ports = read_ports(manifest)
+        return cls(stimulus, manifest["trace"],
+                   output_width=ports.element_width("m_axis_tdata"),
+                   output_elements=ports.elements["m_axis_tdata"])
 
     # ---- feeding ----------------------------------------------------------------------------
     def trace(self, signal: str, index: np.ndarray, data: np.ndarray) -> None:
-        """Take records of ``trace_h`` or ``trace_c``: int64 addresses and values, in order."""
-        owner = self._owner[signal][index]
-        if (owner < 0).any():
-            bad = int(index[owner < 0][0])
-            self._add((), kind="unexpected_record", signal=signal, actual=bad, message=(
-                f"trace_{signal} wrote address {bad}, which the manifest does not map"))
+        """Take records of ``trace_h`` or ``trace_c``, in order.
+
+        Parameters
+        ----------
+        index : int64 (n,)
+        data : int64 (n,) or (n, P)
+            Values: number k of a record belongs to address index * P + k. Only the first need be
+            one that the manifest maps, since a last group may be short.
+        """
+        many = data.shape[1] if data.ndim == 2 else 1
+        index = (index[:, None] * many + np.arange(many)).reshape(-1)
+        owner = self._owner[signal][np.minimum(index, len(self._owner[signal]) - 1)]
+        bad = np.flatnonzero(owner[::many] < 0) * many
+        if len(bad):
+            address = int(index[bad[0]])
+            self._add((), kind="unexpected_record", signal=signal, actual=address, message=(
+                f"trace_{signal} wrote address {address}, which the manifest does not map"))
         for number in np.unique(owner[owner >= 0]):
             item, mine = self.signals[number], owner == number
             item.pending = (np.concatenate((item.pending[0], index[mine] - item.entry["base"])),
-                            np.concatenate((item.pending[1], data[mine])))
+                            np.concatenate((item.pending[1], data.reshape(-1)[mine])))
             self._rows(item)
 
-    def output(self, data: np.ndarray, last: np.ndarray) -> None:
-        """Take output words: int64 codes and bool last flags, in order."""
+    def output(self, data: np.ndarray, last: np.ndarray, keep: np.ndarray | None = None) -> None:
+        """Take output words, in order.
+
+        Parameters
+        ----------
+        data : int64 (n,) or (n, E)
+            Signed codes.
+        last : bool (n,)
+        keep : bool (n, E) or None
+            Elements that there are; None: all.
+        """
+        ends = np.ones(len(last), bool)
+        if keep is not None:
+            count = keep.sum(axis=1)
+            holes = (count == 0) | (keep != (np.arange(self._many) < count[:, None])).any(axis=1)
+            if holes.any():
+                self._holes(keep, int(np.argmax(holes)))
+            ends = np.zeros_like(keep)
+            ends[np.arange(len(keep)), count - 1] = True
+            data, last, ends = data[keep], (ends & last[:, None])[keep], ends[keep]
+        data = data.reshape(-1)
         start, room = self.outputs, len(self._words) - self.outputs
         self.outputs += len(data)
         if len(data) > room:
@@ -101,17 +166,20 @@ class Checker:
                       actual=int(data[room]), message=(
                 f"the core sent more than the {len(self._words)} expected output words; "
                 f"the first one too many is {int(data[room])}"))
-            data, last = data[:room], last[:room]
-        words, flags = (a[start:start + len(data)] for a in (self._words, self._last))
+            data, last, ends = data[:room], last[:room], ends[:room]
+        words, flags, word_ends = (a[start:start + len(data)]
+                                   for a in (self._words, self._last, self._ends))
         if self._output_width is not None:
             unsigned = words >= 1 << (self._output_width - 1)
             data = np.where(unsigned, data & ((1 << self._output_width) - 1), data)
         self.words += len(data)
         wrong = np.flatnonzero(data != words)
         self.mismatches += len(wrong)
-        for kind, places in (("value", wrong), ("tlast", np.flatnonzero(last != flags))):
+        for kind, places, actual in (("value", wrong, data),
+                                     ("tlast", np.flatnonzero(last != flags), last),
+                                     ("tkeep", np.flatnonzero(ends != word_ends), ends)):
             if len(places):
-                self._output_difference(kind, start, int(places[0]), data, last)
+                self._output_difference(kind, start, int(places[0]), data, actual)
 
     def _rows(self, item: _Signal) -> None:
         units = item.entry["units"]
@@ -198,7 +266,16 @@ class Checker:
                   message=f"sequence {place['sequence']}, step {place['step']}: "
                           f"{self._where(item)} has {text}")
 
-    def _output_difference(self, kind: str, start: int, at: int, data, last) -> None:
+    def _holes(self, keep: np.ndarray, at: int) -> None:
+        """Word ``at`` of those at hand does not hold its elements from the lowest place on."""
+        word = min(self.outputs + int(keep[:at].sum()), len(self._words) - 1)
+        sequence = int(self._out_sequence[word])
+        bits = "".join("01"[int(bit)] for bit in keep[at, ::-1])
+        self._add((sequence,), kind="tkeep", signal="output", sequence=sequence, message=(
+            f"sequence {sequence}, output word {word - int(self._out_start[sequence])} comes in a "
+            f"word with tkeep {bits}, which must be ones from the lowest place on"))
+
+    def _output_difference(self, kind: str, start: int, at: int, data, actuals) -> None:
         word = start + at
         sequence = int(self._out_sequence[word])
         k = word - int(self._out_start[sequence])
@@ -209,9 +286,8 @@ class Checker:
             step = k // units if self.stimulus.output_every_step else steps - 1
             place |= {"step": step, "neuron": k % units}
             text += f" (step {step}, neuron {k % units})"
-        flag = kind == "tlast"
-        expected, actual = ((int(self._last[word]), int(last[at])) if flag
-                            else (int(self._words[word]), int(data[at])))
+        expects = {"value": self._words, "tlast": self._last, "tkeep": self._ends}[kind]
+        expected, actual = int(expects[word]), int(actuals[at])
         around = [{"signal": "output", "word": k + d, "expected": int(self._words[word + d]),
                    "actual": int(data[at + d])}
                   for d in range(-NEIGHBOURS, NEIGHBOURS + 1)
@@ -220,7 +296,7 @@ class Checker:
         step = steps if place["step"] is None else place["step"]
         self._add((sequence, step, 1 << 30, k), kind=kind, **place, signal="output",
                   expected=expected, actual=actual, around=around, message=(
-            f"{text} {'has tlast' if flag else 'is'} {actual}, expected {expected}"))
+            f"{text} {SAID[kind]} {actual}, expected {expected}"))
 
     # ---- results ----------------------------------------------------------------------------
     def first(self) -> dict | None:

@@ -4,45 +4,94 @@
 #include "verilated.h"
 
 #include <cstdint>
+#include <cstring>
 #include <memory>
+#include <type_traits>
+#include <utility>
 
 extern "C" {
 
 // Mirrored by sim.fast._Run: all fields have 8 bytes. Python owns the memory behind the pointers.
 struct Run {
     // what to do
-    const uint64_t *in_data;
+    const uint64_t *in_data;  // words as limbs of 64 bits, here and in the logs
     const uint8_t *in_last;
     uint64_t in_count;
     uint64_t src_density, snk_density;  // of 256, for a pause of up to 7 cycles
     uint64_t long_density, long_mask;   // of 65536, for a pause of up to long_mask cycles
     uint64_t capacity;                  // records that each log holds
     uint64_t max_cycles, quiet_limit;
-    uint64_t out_width, h_width, c_width;
     // logs; a call returns when one is full, and the next call starts them anew
-    int64_t *out_data;
-    uint8_t *out_last;
-    int64_t *h_index, *h_data, *c_index, *c_data, *step;
+    uint64_t *out_data, *out_keep, *out_last, *h_index, *h_data, *c_index, *c_data, *step;
     uint64_t out_count, h_count, c_count, step_count;
     // state of the pass
     uint64_t random, src_left, snk_left;
     uint64_t accepted, emitted, cycle, still, first_in, last_out;
-    uint64_t offered, data_q, last_q, violations;
+    uint64_t offered, violations;
     uint64_t status_errors, status_saturations, idle;
-};
-
-struct Sim {
-    VerilatedContext context;
-    Vcore top{&context, ""};
 };
 
 }  // extern "C"
 
 namespace {
 
-int64_t sign(uint64_t value, uint64_t width) {
-    return static_cast<int64_t>(value << (64 - width)) >> (64 - width);
+template <typename Top> auto keep_of(const Top &top) {
+    if constexpr (requires { top.m_axis_tkeep; }) {
+        return std::remove_cvref_t<decltype(top.m_axis_tkeep)>{top.m_axis_tkeep};
+    } else {
+        return CData{1};
+    }
 }
+
+// An output word that is offered.
+struct Offer {
+    std::remove_cvref_t<decltype(Vcore::m_axis_tdata)> data;
+    decltype(keep_of(std::declval<Vcore>())) keep;
+    CData last;
+};
+
+template <typename Port> bool differ(const Port &a, const Port &b) {
+    return std::memcmp(&a, &b, sizeof(Port)) != 0;
+}
+
+// A port is an integer of up to 64 bits, or an array of 32 bits each.
+template <typename Port> constexpr uint64_t limbs = (sizeof(Port) + 7) / 8;
+
+template <typename Port> void record(uint64_t *log, uint64_t at, const Port &port) {
+    if constexpr (std::is_integral_v<Port>) {
+        log[at] = port;
+    } else {
+        std::memcpy(log + at * limbs<Port>, port.data(), sizeof(Port));
+    }
+}
+
+// Word `at`, or, of all bits, the opposite.
+template <typename Port> void offer(Port &port, const uint64_t *words, uint64_t at, bool right) {
+    const uint64_t flip = right ? 0 : ~uint64_t{0};
+    const uint64_t *word = words + at * limbs<Port>;
+    if constexpr (std::is_integral_v<Port>) {
+        port = (*word ^ flip) & (~uint64_t{0} >> (64 - S_WIDTH));
+    } else {
+        for (size_t k = 0; k < port.size(); ++k) {
+            port[k] = static_cast<EData>((word[k / 2] ^ flip) >> (k % 2 * 32));
+        }
+        port[port.size() - 1] &= ~EData{0} >> ((32 - S_WIDTH % 32) % 32);
+    }
+}
+
+}  // namespace
+
+extern "C" {
+
+struct Sim {
+    VerilatedContext context;
+    Vcore top{&context, ""};
+    Offer before;
+};
+
+}  // extern "C"
+
+namespace {
 
 // Cycles until the word after this cycle may be offered, or taken.
 uint64_t pause(const Run &r, uint64_t left, bool word, bool idle_too, uint64_t density,
@@ -54,19 +103,19 @@ uint64_t pause(const Run &r, uint64_t left, bool word, bool idle_too, uint64_t d
 }
 
 // A copy of `run` in registers: the model's own memory may not alias it then.
-template <bool Paused> void cycles(Vcore &top, Run &run) {
+template <bool Paused> void cycles(Sim &sim, Run &run) {
+    Vcore &top = sim.top;
     Run r = run;
+    Offer before = sim.before;
     while (r.cycle < r.max_cycles && r.still < r.quiet_limit && r.out_count < r.capacity
            && r.h_count < r.capacity && r.c_count < r.capacity && r.step_count < r.capacity) {
         const bool valid = r.accepted < r.in_count && !(Paused && r.src_left);
         const bool ready = !(Paused && r.snk_left);
         // The core must not look at a word that is not offered: what stands there is wrong.
-        const uint64_t word = r.accepted < r.in_count ? r.in_data[r.accepted] : 0;
-        const bool last = r.accepted < r.in_count && r.in_last[r.accepted];
         top.clk = 0;
         top.s_axis_tvalid = valid;
-        top.s_axis_tdata = (valid ? word : ~word) & ((uint64_t{1} << S_WIDTH) - 1);
-        top.s_axis_tlast = valid ? last : !last;
+        offer(top.s_axis_tdata, r.in_data, r.accepted, valid);
+        top.s_axis_tlast = r.in_last[r.accepted] == valid;
         top.m_axis_tready = ready;
         top.eval();
 
@@ -74,32 +123,34 @@ template <bool Paused> void cycles(Vcore &top, Run &run) {
         const bool emit = top.m_axis_tvalid && ready;
         bool event = accept;
         if (top.m_axis_tvalid) {
-            const uint64_t data = top.m_axis_tdata;
+            const Offer now{top.m_axis_tdata, keep_of(top), top.m_axis_tlast};
             if (r.offered) {
-                r.violations |= (data != r.data_q) << 1 | (top.m_axis_tlast != r.last_q) << 2;
+                r.violations |= differ(now.data, before.data) << 1
+                                | differ(now.last, before.last) << 2
+                                | differ(now.keep, before.keep) << 3;
             }
             if (emit) {
-                r.out_data[r.out_count] = sign(data, r.out_width);
-                r.out_last[r.out_count++] = top.m_axis_tlast;
+                record(r.out_data, r.out_count, now.data);
+                record(r.out_keep, r.out_count, now.keep);
+                r.out_last[r.out_count++] = now.last;
                 r.last_out = r.cycle;
                 ++r.emitted;
                 event = true;
             }
             r.offered = !emit;
-            r.data_q = data;
-            r.last_q = top.m_axis_tlast;
+            before = now;
         } else {
             r.violations |= r.offered;
             r.offered = 0;
         }
         if (top.trace_h_valid) {
             r.h_index[r.h_count] = top.trace_h_index;
-            r.h_data[r.h_count++] = sign(top.trace_h_data, r.h_width);
+            record(r.h_data, r.h_count++, top.trace_h_data);
             event = true;
         }
         if (top.trace_c_valid) {
             r.c_index[r.c_count] = top.trace_c_index;
-            r.c_data[r.c_count++] = sign(top.trace_c_data, r.c_width);
+            record(r.c_data, r.c_count++, top.trace_c_data);
             event = true;
         }
         if (top.trace_step) {
@@ -123,6 +174,7 @@ template <bool Paused> void cycles(Vcore &top, Run &run) {
     r.status_saturations = top.status_saturations;
     r.idle = top.idle;
     run = r;
+    sim.before = before;
 }
 
 }  // namespace
@@ -154,9 +206,9 @@ __attribute__((visibility("default"))) void gw_reset(Sim *sim) {
 __attribute__((visibility("default"))) void gw_run(Sim *sim, Run *run) {
     run->out_count = run->h_count = run->c_count = run->step_count = 0;
     if (run->src_density | run->snk_density | run->long_density) {
-        cycles<true>(sim->top, *run);
+        cycles<true>(*sim, *run);
     } else {
-        cycles<false>(sim->top, *run);
+        cycles<false>(*sim, *run);
     }
 }
 

@@ -10,62 +10,28 @@ from operator import or_
 from amaranth import *
 from amaranth.back import verilog
 
-__all__ = ["BUFFERS", "CHUNK", "LOGS", "RECORD", "TOP", "VIOLATIONS", "Harness", "emit_harness",
-           "port_widths", "slot_width"]
+from .counters import VIOLATIONS
+from .ports import Ports
+
+__all__ = ["BUFFERS", "CHUNK", "LOGS", "RECORDS", "TOP", "Harness", "emit_harness",
+           "record_width", "slot_width"]
 
 TOP = "gatewright_harness"
 CHUNK = 64    # input words per hand-over
-RECORD = 64   # bits of a log record: value in the low 48, address or last flag above
 LOGS = {"out": 128, "h": 128, "c": 128, "step": 32}  # name -> records a log holds
-VIOLATIONS = (
-    "m_axis_tvalid fell before the word was accepted",
-    "m_axis_tdata changed before the word was accepted",
-    "m_axis_tlast changed before the word was accepted",
-    "a log of the harness overflowed",
-)
-
-_PORTS = {  # direction and, where fixed, width of each port that a core must have
-    "clk": ("in", 1), "rst": ("in", 1),
-    "s_axis_tdata": ("in", None), "s_axis_tvalid": ("in", 1),
-    "s_axis_tready": ("out", 1), "s_axis_tlast": ("in", 1),
-    "m_axis_tdata": ("out", None), "m_axis_tvalid": ("out", 1),
-    "m_axis_tready": ("in", 1), "m_axis_tlast": ("out", 1),
-    "trace_step": ("out", 1),
-    "trace_h_valid": ("out", 1), "trace_h_index": ("out", None),
-    "trace_h_data": ("out", None),
-    "trace_c_valid": ("out", 1), "trace_c_index": ("out", None),
-    "trace_c_data": ("out", None),
-    "status_errors": ("out", None), "status_saturations": ("out", None),
-    "idle": ("out", 1),
-}
+RECORDS = {"out": ("m_axis_tdata", "m_axis_tlast", "m_axis_tkeep"),
+           "h": ("trace_h_data", "trace_h_index"), "c": ("trace_c_data", "trace_c_index"),
+           "step": ()}  # ports of the core that a record holds; of a step, the cycle
 
 
-def port_widths(manifest: dict) -> dict:
-    """Width of each port of the core by name; ValueError names a port that is missing or wrong."""
-    ports = {port["name"]: port for port in manifest["ports"]}
-    for name, (direction, width) in _PORTS.items():
-        if name not in ports:
-            raise ValueError(f"The manifest must list the port {name!r}; generate the core again "
-                             "with its trace ports")
-        found = ports[name]["direction"], ports[name]["width"]
-        if found != (direction, found[1] if width is None else width):
-            raise ValueError(f"Port {name!r} must be {direction} of {width or 'some'} bit(s), "
-                             f"not {found[0]} of {found[1]}")
-    for name in ports:
-        if name not in _PORTS:
-            raise ValueError(f"The manifest must not list the port {name!r}: "
-                             "the bench does not drive it")
-    widths = {name: port["width"] for name, port in ports.items()}
-    for name, limit in (("s_axis_tdata", 63), ("m_axis_tdata", 48), ("trace_h_data", 48),
-                        ("trace_c_data", 48), ("trace_h_index", 15), ("trace_c_index", 15)):
-        if not 1 <= widths[name] <= limit:
-            raise ValueError(f"Port {name!r} must have 1 to {limit} bits, not {widths[name]!r}")
-    return widths
-
-
-def slot_width(widths: dict) -> int:
+def slot_width(ports: Ports) -> int:
     """Bits of an input word in a hand-over; the top bit is its last flag."""
-    return 32 if widths["s_axis_tdata"] < 32 else 64
+    return -(-(ports.widths["s_axis_tdata"] + 1) // 32) * 32
+
+
+def record_width(ports: Ports, log: str) -> int:
+    """Bits of a record: the ports of ``RECORDS`` that the core has, the first lowest."""
+    return max(-(-sum(ports.widths.get(name, 0) for name in RECORDS[log]) // 64), 1) * 64
 
 
 # The two wide buffers are Verilog, not Amaranth, which writes a register as "next = now, then
@@ -146,8 +112,7 @@ class Harness(Elaboratable):
     ----------
     name : str
         The core's module.
-    widths : dict
-        From ``port_widths``.
+    core_ports : Ports
 
     The bench reads and writes ``ports`` and the ``data`` of the buffers. While a hand-over waits,
     ``src_go`` and ``src_taken`` differ. ``drain`` toggles when the logs must be read, within the
@@ -155,15 +120,14 @@ class Harness(Elaboratable):
     for ``quiet_limit`` cycles.
     """
 
-    def __init__(self, *, name: str, widths: dict):
-        self.name, self.widths = name, widths
-        self.slot = slot_width(widths)
+    def __init__(self, *, name: str, core_ports: Ports):
+        self.name, self.core_ports = name, core_ports
         shapes = {
             "src_count": range(CHUNK + 1), "src_go": 1,
             "src_taken": 1, "drain": 1, "drain_number": 32, "quiet": 1, "quiet_limit": 32,
             "cycle": 40, "first_in": 40, "last_out": 40, "in_total": 32,
-            "violations": len(VIOLATIONS), "status_errors": widths["status_errors"],
-            "status_saturations": widths["status_saturations"], "idle": 1}
+            "violations": len(VIOLATIONS), "status_errors": core_ports.widths["status_errors"],
+            "status_saturations": core_ports.widths["status_saturations"], "idle": 1}
         for port, shape in shapes.items():  # a toggle keeps its value over a reset: no false edge
             setattr(self, port, Signal(shape, name=port,
                                        reset_less=port in ("src_taken", "drain")))
@@ -178,38 +142,39 @@ class Harness(Elaboratable):
     def elaborate(self, platform):
         m = Module()
         m.submodules.pauses = pauses = self.pauses
-        core = {name: Signal(width, name=name) for name, width in self.widths.items()
+        core = {name: Signal(width, name=name) for name, width in self.core_ports.widths.items()
                 if name not in ("clk", "rst", "status_errors", "status_saturations", "idle")}
         core |= {name: self.ports[name]
                  for name in ("status_errors", "status_saturations", "idle")}
         m.submodules.core = Instance(
             self.name, i_clk=ClockSignal(), i_rst=ResetSignal(),
-            **{f"{_PORTS[name][0][0]}_{name}": signal for name, signal in core.items()})
+            **{f"{self.core_ports.directions[name][0]}_{name}": signal
+               for name, signal in core.items()})
         accepted = core["s_axis_tvalid"] & core["s_axis_tready"]
         emitted = core["m_axis_tvalid"] & core["m_axis_tready"]
         m.d.comb += [pauses.word[0].eq(accepted), pauses.word[1].eq(emitted),
                      core["m_axis_tready"].eq(~pauses.hold[1])]
 
         self._source(m, core, accepted)
-        events = {"out": (emitted, core["m_axis_tdata"], core["m_axis_tlast"]),
-                  "step": (core["trace_step"], self.cycle, 0)}
-        for signal in "hc":
-            events[signal] = tuple(core[f"trace_{signal}_{part}"]
-                                   for part in ("valid", "data", "index"))
+        events = {"out": emitted, "h": core["trace_h_valid"], "c": core["trace_c_valid"],
+                  "step": core["trace_step"]}
         fresh, full, overflow = Signal(), Signal(), Signal(len(LOGS))
         for number, (log, depth) in enumerate(LOGS.items()):
-            valid, low, high = events[log]
+            record = Cat(core[name] for name in RECORDS[log] if name in core)
+            if log == "step":
+                record = self.cycle
+            width = record_width(self.core_ports, log)
             m.submodules[f"log_{log}"] = Instance(
-                "gatewright_log", p_DEPTH=depth, p_RECORD=RECORD, i_clk=ClockSignal(),
-                i_rst=ResetSignal(), i_valid=valid, i_clear=fresh,
-                i_record=(Value.cast(low) | (Value.cast(high) << 48))[:RECORD],
+                "gatewright_log", p_DEPTH=depth, p_RECORD=width, i_clk=ClockSignal(),
+                i_rst=ResetSignal(), i_valid=events[log], i_clear=fresh,
+                i_record=Cat(record, C(0, width - len(record))),
                 o_count=self.counts[log], o_total=self.totals[log], o_overflow=overflow[number])
         m.d.comb += full.eq(reduce(or_, (self.counts[log] >= depth - 1
                                          for log, depth in LOGS.items())))
 
         still = Signal(32)  # cycles since the last event of any kind
         hit = Signal()
-        event = reduce(or_, (valid for valid, _, _ in events.values())) | accepted
+        event = reduce(or_, events.values()) | accepted
         m.d.comb += hit.eq((still == self.quiet_limit) & ~self.quiet & ~event)
         m.d.sync += [still.eq(Mux(event, 0, still + 1)), fresh.eq(0),
                      self.cycle.eq(self.cycle + 1)]
@@ -229,9 +194,9 @@ class Harness(Elaboratable):
 
     def _source(self, m, core, accepted):
         """Send a hand-over word by word; take the next one with no cycle between."""
-        word, left, load = Signal(self.slot), Signal(range(CHUNK + 1)), Signal()
+        word, left, load = Signal(slot_width(self.core_ports)), Signal(range(CHUNK + 1)), Signal()
         m.submodules.chunk = Instance(
-            "gatewright_chunk", p_CHUNK=CHUNK, p_SLOT=self.slot, i_clk=ClockSignal(),
+            "gatewright_chunk", p_CHUNK=CHUNK, p_SLOT=len(word), i_clk=ClockSignal(),
             i_rst=ResetSignal(), i_load=load, i_next=accepted, o_word=word)
         m.d.comb += [core["s_axis_tvalid"].eq((left != 0) & ~self.pauses.hold[0]),
                      core["s_axis_tdata"].eq(word), core["s_axis_tlast"].eq(word[-1]),
@@ -244,17 +209,18 @@ class Harness(Elaboratable):
 
     def _protocol(self, m, core, overflow):
         """A word that was offered and not accepted must be offered again, unchanged."""
-        offered, data_q, last_q = Signal(), Signal.like(core["m_axis_tdata"]), Signal()
-        m.d.sync += [offered.eq(core["m_axis_tvalid"] & ~core["m_axis_tready"]),
-                     data_q.eq(core["m_axis_tdata"]), last_q.eq(core["m_axis_tlast"])]
-        found = Cat(offered & ~core["m_axis_tvalid"],
-                    offered & core["m_axis_tvalid"] & (core["m_axis_tdata"] != data_q),
-                    offered & core["m_axis_tvalid"] & (core["m_axis_tlast"] != last_q),
-                    overflow.any())
+        offered, found = Signal(), [overflow.any()]
+        m.d.sync += offered.eq(core["m_axis_tvalid"] & ~core["m_axis_tready"])
+        for name in ("m_axis_tkeep", "m_axis_tlast", "m_axis_tdata"):
+            port = core.get(name, C(0))
+            before = Signal.like(port, name=f"{name}_q")
+            m.d.sync += before.eq(port)
+            found.insert(0, offered & core["m_axis_tvalid"] & (port != before))
+        found = Cat(offered & ~core["m_axis_tvalid"], *found)
         m.d.sync += self.violations.eq(self.violations | found)
 
 
-def emit_harness(*, name: str, widths: dict) -> tuple:
+def emit_harness(*, name: str, core_ports: Ports) -> tuple:
     """Verilog around core ``name``, without ``BUFFERS``, and what cocotb must reach.
 
     Returns
@@ -262,7 +228,7 @@ def emit_harness(*, name: str, widths: dict) -> tuple:
     text : str
     public : tuple of (module, signal)
     """
-    harness = Harness(name=name, widths=widths)
+    harness = Harness(name=name, core_ports=core_ports)
     text = verilog.convert(harness, name=TOP, ports=list(harness.ports.values()),
                            emit_src=False, strip_internal_attrs=True)
     return text, (*((TOP, port) for port in ("clk", "rst", *harness.ports)),

@@ -1,6 +1,7 @@
 """What the bench drives and what it expects: input words, output words, every h and c.
 
-Dimensions: B sequences, T steps (may differ from sequence to sequence), H units of a layer.
+Dimensions: B sequences, T steps (may differ from sequence to sequence), H units of a layer,
+E elements of an input word.
 """
 
 import json
@@ -12,7 +13,7 @@ import numpy as np
 __all__ = ["FORMAT", "RUN", "Sequence", "Stimulus"]
 
 RUN = "GATEWRIGHT_SIM_RUN"  # environment of the simulator: the folder of the run
-FORMAT = 1  # of the two files; raised when their fields change
+FORMAT = 2  # of the two files; raised when their fields change
 
 
 def _int64(name: str, values, ndim: int) -> np.ndarray:
@@ -32,11 +33,13 @@ class Sequence:
     ----------
     steps : int > 0
         T.
-    inputs : int64 (n_in,)
-        Words of the input stream in order: initial states (h of all layers, then c) if the core
-        loads them, then the words of each step. Signed codes or token ids.
+    inputs : int64 (n_in, E), or (n_in,) where E is 1
+        Words of the input stream in order, as their elements: weights, then initial states (h of
+        all layers, then c; element 0 of a word each), if the core loads them, then the words of
+        each step. Signed codes or token ids.
     outputs : int64 (n_out,)
-        Expected words of the output stream in order: results, then last states if any.
+        Expected elements of the output stream in order, in whatever words they come: results, then
+        last states if any.
     trace : dict of (signal, layer) to int64 (T, H)
         Expected values of signal "h" or "c" of a layer at each step; (1, H) for a layer that is
         evaluated on the last step only.
@@ -51,7 +54,9 @@ class Sequence:
         if not isinstance(self.steps, (int, np.integer)) or self.steps < 1:
             raise ValueError(f"Steps must be a positive integer, not {self.steps!r}")
         object.__setattr__(self, "steps", int(self.steps))
-        object.__setattr__(self, "inputs", _int64("Inputs", self.inputs, 1))
+        inputs = np.asarray(self.inputs)
+        inputs = _int64("Inputs", inputs[:, None] if inputs.ndim == 1 else inputs, 2)
+        object.__setattr__(self, "inputs", inputs)
         object.__setattr__(self, "outputs", _int64("Outputs", self.outputs, 1))
         if not len(self.inputs) or not len(self.outputs):
             raise ValueError("A sequence must have input words and expected output words, "
@@ -82,9 +87,10 @@ class Stimulus:
     expected_saturations : int or None
         Final value of ``status_saturations`` after all sequences; None: not compared.
     output_units : int or None
-        Words of one result y, to name the place of a wrong output word.
+        Elements of one result y, to name the place of a wrong one; may be None only where an output
+        word holds no more than one.
     output_every_step : bool
-        Whether a result leaves at each step or only after the last one (naming only).
+        Whether a result leaves at each step or only after the last one.
     """
 
     sequences: tuple
@@ -104,6 +110,10 @@ class Stimulus:
         for idx, sequence in enumerate(self.sequences):
             if set(sequence.trace) != set(keys):
                 raise ValueError(f"Sequence {idx} must trace the same signals as sequence 0")
+            many = self.sequences[0].inputs.shape[1]
+            if sequence.inputs.shape[1] != many:
+                raise ValueError(f"Sequence {idx} must have input words of {many} element(s), "
+                                 f"not {sequence.inputs.shape[1]}")
             for key in keys:
                 units = self.sequences[0].trace[key].shape[1]
                 if sequence.trace[key].shape[1] != units:
@@ -118,13 +128,13 @@ class Stimulus:
         ----------
         steps : int
             T.
-        inputs : int64 (B, n_in)
+        inputs : int64 (B, n_in) or (B, n_in, E)
         outputs : int64 (B, n_out)
         trace : dict of (signal, layer) to int64 (B, T, H), or (B, 1, H) if last-step only
         fields
             The other parameters of ``Stimulus``.
         """
-        inputs = _int64("Inputs", inputs, 2)
+        inputs = np.asarray(inputs)
         outputs = _int64("Outputs", outputs, 2)
         for name, values in [("outputs", outputs), *trace.items()]:
             if len(values) != len(inputs):
@@ -141,12 +151,22 @@ class Stimulus:
 
     @property
     def words(self) -> int:
-        """Values that a pass compares: output words and every traced h and c."""
+        """Values that a pass compares: output elements and every traced h and c."""
         return sum(len(sequence.outputs) + sum(v.size for v in sequence.trace.values())
                    for sequence in self.sequences)
 
     def flat(self, part: str) -> tuple:
-        """(words int64 (N,), last bool (N,)) of all sequences; part is "inputs" or "outputs"."""
+        """All sequences in a row, and where each of them ends.
+
+        Parameters
+        ----------
+        part : "inputs" or "outputs"
+
+        Returns
+        -------
+        words : int64 (N, E) of inputs, (N,) of outputs
+        last : bool (N,)
+        """
         words = [getattr(sequence, part) for sequence in self.sequences]
         last = np.zeros(sum(map(len, words)), dtype=bool)
         last[np.cumsum([len(w) for w in words]) - 1] = True

@@ -9,8 +9,9 @@ from pathlib import Path
 
 from .build import build, environment, find_simulator
 from .compare import Checker
-from .harness import TOP, emit_harness, port_widths
+from .harness import TOP, emit_harness
 from .models import with_models
+from .ports import read_ports
 from .stimulus import RUN, Stimulus
 
 __all__ = ["PASSES", "SimulationError", "VerifyResult", "verify"]
@@ -166,8 +167,8 @@ def verify(rtl: Path, manifest: dict, stimulus: Stimulus, *, build_dir: Path, se
     rtl : Path
         Verilog of the core, module ``manifest["name"]``.
     manifest : dict
-        Fields name, ports, trace, cycles_per_step, lanes, cols, macs_per_step; family and
-        primitives where the core instantiates vendor cells, whose models are added.
+        Fields name, ports, posts, stream, trace, cycles_per_step, lanes, cols, macs_per_step;
+        family and primitives where the core instantiates vendor cells, whose models are added.
     stimulus : Stimulus
     build_dir : Path
         For the built simulation, which is kept and used again, and for the files of the run.
@@ -190,10 +191,10 @@ def verify(rtl: Path, manifest: dict, stimulus: Stimulus, *, build_dir: Path, se
     if not rtl.is_file():
         raise ValueError(f"Verilog file {rtl} must exist; generate the core first")
     started = time.monotonic()
-    widths = port_widths(manifest)
-    Checker(stimulus, manifest["trace"])  # refuses a trace that does not fit before building
+    core_ports = read_ports(manifest)
+    Checker.of_core(stimulus, manifest)  # refuses a trace that does not fit before building
     simulator = find_simulator()
-    harness, public = emit_harness(name=manifest["name"], widths=widths)
+    harness, public = emit_harness(name=manifest["name"], core_ports=core_ports)
     try:
         runner, folder, wave_file = build(
             core=with_models(rtl, manifest, build_dir), harness=harness, public=public,
@@ -206,7 +207,7 @@ def verify(rtl: Path, manifest: dict, stimulus: Stimulus, *, build_dir: Path, se
                   "simulation.log", "dump.vcd", "dump.fst"):
         (run / stale).unlink(missing_ok=True)
     stimulus.save(run)
-    fields = ("name", "ports", "trace", "cycles_per_step")
+    fields = ("name", "ports", "posts", "stream", "trace", "cycles_per_step")
     (run / "run.json").write_text(json.dumps(
         {"seed": seed, "manifest": {field: manifest[field] for field in fields}}))
     _run(runner, folder, run, seed=seed, waves=waves, progress=progress)

@@ -157,6 +157,7 @@ def emit(work: int = 5) -> tuple:
              {"signal": "h", "layer": 1, "name": "head", "base": 8, "units": UNITS_HEAD,
               "last_only": True}]
     return text, {"name": "standin", "ports": ports, "trace": trace, "lanes": 1, "cols": 1,
+                  "posts": 1, "stream": {"input_elements": 1, "output_elements": 1},
                   "cycles_per_step": 15 + work, "macs_per_step": 6}
 
 

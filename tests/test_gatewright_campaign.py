@@ -13,6 +13,7 @@ from gatewright.campaign_check import check, shrink
 from gatewright.campaign_networks import Config, draw, make_network
 from golden.network import Cell
 from hw.families import FAMILIES
+from hw.pipeline import PIPELINES
 from hw.program import make_program
 
 SEED = 2026  # of the slice; `make campaign SEED=...` takes others
@@ -41,10 +42,18 @@ def test_drawn_networks_cover_what_they_should():
     assert draw(SEED + 1, 0) != drawn[0] != drawn[1]
     assert {layer[0] for c in drawn for layer in c.layers} == set(map(str, Cell))
     for flag in ("loads", "returns", "last_step_only", "argmax", "load_weights", "tokens",
-                 "random_table"):
+                 "random_table", "wide", "pack"):
         assert 5 < sum(bool(getattr(c, flag)) for c in drawn) < 100, flag
     assert {c.family for c in drawn} == set(FAMILIES)
-    assert {c.cols for c in drawn} == {1, 2, 4, 8, 16}
+    assert {c.pipeline for c in drawn} == set(PIPELINES)
+    assert {c.cols for c in drawn} > {1, 2, 3, 4, 5, 6, 8, 16}
+    assert {c.posts for c in drawn} == set(range(1, 13))
+    several = [c for c in drawn if c.posts > 1]
+    for kind in (int.__lt__, int.__eq__, int.__gt__):
+        assert sum(kind(c.posts, c.cols) for c in several) > 10
+    assert sum(c.wide and c.pipeline == "shallow" for c in several) > 5
+    vendor = [c.pipeline for c in drawn if c.family != "portable"]
+    assert vendor.count("deep") > 3 * vendor.count("shallow")
     assert {c.act_width for c in drawn} == set(range(4, 19))
     assert {c.weight_width for c in drawn} == set(range(2, 17))
     assert min(c.lanes for c in drawn) == 1 and max(c.lanes for c in drawn) > 80

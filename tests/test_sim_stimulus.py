@@ -34,7 +34,7 @@ def test_other_format_wrong(tmp_path):
     golden([1]).save(tmp_path)
     info = json.loads((tmp_path / "stimulus.json").read_text())
     (tmp_path / "stimulus.json").write_text(json.dumps(info | {"format": 99}))
-    with pytest.raises(ValueError, match=r"stimulus format must be 1"):
+    with pytest.raises(ValueError, match=r"stimulus format must be 2"):
         Stimulus.load(tmp_path)
 
 
@@ -69,7 +69,7 @@ def test_no_sequences_wrong():
     ({"inputs": []}, TypeError, r"^Inputs must be integers, not float64$"),
     ({"outputs": np.zeros(0, int)}, ValueError, r"input words and expected output words"),
     ({"outputs": [0.5]}, TypeError, r"^Outputs must be integers, not float64$"),
-    ({"inputs": [[1]]}, ValueError, r"^Inputs must have 1 dimension"),
+    ({"inputs": [[[1]]]}, ValueError, r"^Inputs must have 2 dimension"),
     ({"trace": {("g", 0): TRACE["h", 0]}}, ValueError, r"must be 'h' or 'c', not 'g'"),
     ({"steps": 3}, ValueError, r"must have 3 rows, or 1 if last-step only, not 2"),
 ], ids=["steps", "inputs", "empty", "float", "shape", "signal", "rows"])
