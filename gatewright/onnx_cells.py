@@ -20,8 +20,6 @@ __all__ = ["LARGEST", "Draft", "Recurrent", "check_weights", "linear", "recurren
 # Row blocks of the file that make the house's order.
 _BLOCKS = {"RNN": (0,), "GRU": (1, 0, 2), "LSTM": (0, 2, 3, 1)}
 _DEFAULTS = {"RNN": ("tanh",), "GRU": ("sigmoid", "tanh"), "LSTM": ("sigmoid", "tanh", "tanh")}
-_KNOWN = {"hidden_size", "direction", "activations", "activation_alpha", "activation_beta", "clip",
-          "layout", "linear_before_reset", "input_forget", "output_sequence"}
 MAX_UNITS = 65536
 LARGEST = 1e18                  # float32 still multiplies it by a million
 
@@ -94,18 +92,8 @@ def check_weights(values, what: str) -> np.ndarray:
 
 
 def read_attributes(node: onnx.NodeProto) -> Recurrent:
-    """Check the attributes of an RNN, GRU or LSTM node."""
+    """Check the values of an RNN, GRU or LSTM node's attributes; names and kinds are right."""
     what, op, values = label(node), node.op_type, attributes(node)
-    if unknown := set(values) - _KNOWN:
-        raise ImportRefused(what, f"has the unknown attribute {quote(min(unknown))}",
-                            "export the model again")
-
-    def integer(name, default):
-        value = values.get(name, default)
-        if not isinstance(value, int):
-            raise ImportRefused(what, f"{name} must be an integer", "export the model again")
-        return value
-
     direction = values.get("direction", "forward")
     if direction != "forward":
         raise ImportRefused(what, f"direction {quote(direction)} is not supported",
@@ -113,17 +101,17 @@ def read_attributes(node: onnx.NodeProto) -> Recurrent:
     for name in ("clip", "activation_alpha", "activation_beta"):
         if name in values:
             raise ImportRefused(what, f"{name} is not supported", "export the model without it")
-    if integer("input_forget", 0):
+    if values.get("input_forget", 0):
         raise ImportRefused(what, "input_forget=1 (coupled gates) is not supported",
                             "train the layer with separate input and forget gates")
-    reset = integer("linear_before_reset", 0)
+    reset = values.get("linear_before_reset", 0)
     if reset not in (0, 1):
         raise ImportRefused(what, f"linear_before_reset must be 0 or 1, not {reset}",
                             "export the model again")
-    layout = integer("layout", 0)
+    layout = values.get("layout", 0)
     if layout not in (0, 1):
         raise ImportRefused(what, f"layout must be 0 or 1, not {layout}", "export the model again")
-    units = integer("hidden_size", 0)
+    units = values.get("hidden_size", 0)
     if not 1 <= units <= MAX_UNITS:
         raise ImportRefused(what, f"hidden_size must be 1 to {MAX_UNITS}, not {units}",
                             "export the model again")

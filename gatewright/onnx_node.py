@@ -81,13 +81,13 @@ def check_node(node: onnx.NodeProto, opset: int) -> None:
 
 
 def attributes(node: onnx.NodeProto) -> dict:
-    """Attribute values by name; strings are decoded, tensors stay ``TensorProto``."""
+    """Attribute values of a checked node by name; tensors stay ``TensorProto``."""
     values = {}
     for attribute in node.attribute:
         kind = onnx.AttributeProto.AttributeType.Name(attribute.type)
-        if kind not in _SPECIAL or attribute.ref_attr_name or attribute.name in values:
+        if kind not in _SPECIAL:
             raise ImportRefused(label(node), f"its attribute {quote(attribute.name)} is of a kind "
-                                "that is not read, or is there twice", "export the model again")
+                                "that is not read", "export the model again")
         value = getattr(attribute, _SPECIAL[kind])
         if kind == "STRING":
             value = value.decode("utf-8", "replace")
