@@ -17,7 +17,8 @@ __all__ = ["logic"]
 _BASE = 600
 _POST = {"gru": (2150, 550), "lstm": (1400, 350), "result": (600, 150)}
 _OUTSIDE = (400, 0)
-_PAIR = (230, 380)  # of two products in one multiplier of ECP5, of another
+_PAIR = (230, 380)    # of two products in one multiplier of ECP5, of another
+_COLUMN = (55, 80)    # of a column of the vector on its way to the array, deep: ECP5, another
 # LUTs for each of these flip-flops (deep, shallow), and bits of contents that a LUT holds. iCE40's
 # are cells, which hold one of each. Xilinx' multipliers take registers in, so that they say less.
 _LUTS = {"ecp5": (1, 1.55, 16), "gowin": (1, 1.55, 16), "ice40": (1.2, 1.55, 16),
@@ -69,4 +70,5 @@ def _array(layout: Layout) -> float:
     else:
         product = 3 * width + 3 * network.weight_width
     groups = -(-lanes // group_size(program.posts, layout.family, packing))
-    return lanes * (lane + cols * product) + groups * (operand * cols + 17)
+    column = deep * _COLUMN[layout.family is not ECP5]
+    return lanes * (lane + cols * product) + groups * (operand * cols + 17) + cols * column

@@ -12,7 +12,7 @@ __all__ = ["Limits", "Setting", "assumed_mhz", "family_of"]
 # Clocks that time is given at where none is named, by pipeline (deep, shallow): below what routed
 # cores of 16 lanes reach; for devices that nothing here places for, an assumption.
 _ASSUMED_MHZ = MappingProxyType({
-    "ecp5": (150.0, 60.0), "ice40": (40.0, 16.0), "gowin": (80.0, 32.0), "xc7": (150.0, 60.0),
+    "ecp5": (150.0, 60.0), "ice40": (35.0, 25.0), "gowin": (80.0, 32.0), "xc7": (150.0, 60.0),
     "xcup": (250.0, 100.0)})
 _PACKED = 0.85  # of these: two products are taken apart in logic
 
