@@ -90,7 +90,7 @@ class Config:
             known = {field.name for field in fields(cls)}
             if not isinstance(values, dict) or not set(values) <= known:
                 raise ValueError(f"its keys must be among {sorted(known)}")
-            for name in ("layers", "batches"):
+            for name in {"layers", "batches"} & set(values):
                 values[name] = tuple(map(tuple, values[name]))
             return cls(**values)
         except (ValueError, TypeError, KeyError) as error:
@@ -212,7 +212,8 @@ def make_network(config: Config) -> IntNetwork:
 def make_table(config: Config, network: IntNetwork) -> TanhTable:
     """The network's table, or one of random lines: none leaves [0, 1), and none meets the next.
 
-    Like tanh they are 0 at 0: units that only fill up a last group stay there, uncounted.
+    Like tanh they are 0 at 0, so that units that only fill up a last group stay there, and come
+    near 1 at the end, so that the widest base tells how wide a sum may be.
     """
     if not config.random_table:
         return tables.make_table(network.pre, network.gate)
@@ -220,7 +221,7 @@ def make_table(config: Config, network: IntNetwork) -> TanhTable:
     top = 1 << (network.gate.frac + tables.GUARD)
     log2_segments = int(rng.integers(1, min(9, network.pre.frac + 3), endpoint=True))
     base = rng.integers(0, top, size=1 << log2_segments)
-    base[0] = 0
+    base[0], base[-1] = 0, rng.integers(top // 2, top)
     return TanhTable(pre=network.pre, out=network.gate, log2_segments=log2_segments, base=base,
                      slope=rng.integers(0, top - base))
 

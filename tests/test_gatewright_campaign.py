@@ -70,7 +70,8 @@ def test_drawn_networks_cover_what_they_should():
 def test_json_round_trip():
     for index in range(30):
         config = draw(SEED, index)
-        assert Config.from_json(config.to_json()) == config
+        for same in (config, replace(config, batches=((1, 1),))):
+            assert Config.from_json(same.to_json()) == same
     for text in ("{", "[]", '{"seed":1}', '{"seed":1,"layers":[],"inputs":2,"colour":1}', "7x"):
         with pytest.raises(ValueError, match="A configuration must be JSON as the campaign"):
             Config.from_json(text)
