@@ -24,6 +24,7 @@ MAX_BYTES = 256 << 20           # of one file; also stops an archive that unpack
 MAX_VALUES = 1 << 25            # 256 MiB as float64, whatever the file's type
 MAX_AXES = 16
 LARGEST = 1e12                  # no word of 18 bits resolves anything of such data
+SMALLEST = 1e-45                # what float32 takes for zero; its square is one for float64 too
 _SAVE = "save it with numpy.save"
 
 
@@ -103,6 +104,13 @@ def _usable(values: np.ndarray, what: str):
     if largest > LARGEST:
         raise DataRefused(what, f"holds values up to {largest:.3g}", "scale the data, as for the "
                           "training")
+
+
+def _floats(values: np.ndarray) -> np.ndarray:
+    """As float64, with zeros for what the graph's float32 could not tell from them."""
+    values = values.astype(np.float64)
+    values[np.abs(values) < SMALLEST] = 0.0
+    return values
 
 
 def _dims(binding: Binding) -> str:
@@ -215,7 +223,7 @@ def load_batch(network: FloatNetwork, path: Path | str, *, limit: int | None = N
         raise DataRefused(what, f"has {x.shape[2]} values a step, but the network takes "
                           f"{network.inputs}", f"it must be {_dims(binding)}")
     else:
-        x = x.astype(np.float64)
+        x = _floats(x)
     states, notes = {"h": {}, "c": {}}, []
     for state in network.state_inputs:
         sibling = _sibling(path, state.name)
@@ -237,7 +245,7 @@ def load_batch(network: FloatNetwork, path: Path | str, *, limit: int | None = N
         _usable(given, label)
         given = from_graph_layout(given, state, label, roles=("layer", "feature"))
         for k, layer in enumerate(state.layers):
-            states[state.kind][layer] = given[:, k].astype(np.float64)
+            states[state.kind][layer] = _floats(given[:, k])
     return LoadedBatch(x=x, h0=states["h"], c0=states["c"], notes=tuple(notes))
 
 

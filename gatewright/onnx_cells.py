@@ -22,6 +22,7 @@ _BLOCKS = {"RNN": (0,), "GRU": (1, 0, 2), "LSTM": (0, 2, 3, 1)}
 _DEFAULTS = {"RNN": ("tanh",), "GRU": ("sigmoid", "tanh"), "LSTM": ("sigmoid", "tanh", "tanh")}
 MAX_UNITS = 65536
 LARGEST = 1e18                  # float32 still multiplies it by a million
+SMALLEST = 1e-45                # float32 has nothing below
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -55,8 +56,11 @@ class Draft:
     def layer(self, name: str, last_only: bool) -> FloatLayer:
         """The finished layer."""
         bias_h = np.zeros_like(self.bias_x) if self.bias_h is None else self.bias_h
+        w, r, bias_x, bias_h = (
+            None if part is None else np.where(np.abs(part) < SMALLEST, 0.0, part)
+            for part in (self.w, self.r, self.bias_x, bias_h))
         return FloatLayer(name=name, cell=self.cell, units=self.units, activation=self.activation,
-                          w=self.w, r=self.r, bias_x=self.bias_x, bias_h=bias_h,
+                          w=w, r=r, bias_x=bias_x, bias_h=bias_h,
                           initial_h=self.initial_h, initial_c=self.initial_c, last_only=last_only)
 
 

@@ -21,7 +21,7 @@ _ACTIVATIONS = {"Relu": Activation.RELU, "Sigmoid": Activation.SIGMOID, "Tanh": 
 _ARITHMETIC = ("Add", "Sub", "Mul", "Div")
 _READ = FOLDABLE | ops.FINALS.keys() | _ACTIVATIONS.keys() | set(_RECURRENT) | {
     "Constant", "MatMul", "Gemm"}
-MAX_STEPS = 1 << 17
+MAX_STEPS = 1 << 16
 READING = 8                     # looking at so many elements costs what making one does
 
 

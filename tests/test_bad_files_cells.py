@@ -183,7 +183,7 @@ CASES = [
     ("batch as time", _x(1, 4, 4), "runs 4 sequences at once"),
     ("open values", _x(4, 1, "features"), r"takes 4 inputs, but \d values a step"),
     ("seven open axes", lambda: _open_axes(7), "have 7 open dimensions; export with a batch of 1"),
-    ("2^18 steps", _x(1 << 18, 1, 4), "steps of all layers to 262144, more than 131072; export"),
+    ("2^17 steps", _x(1 << 17, 1, 4), "steps of all layers to 131072, more than 65536; export"),
     ("2^40 steps", _x(1 << 40, 1, 4), "4398046511104 elements, more than"),
     ("2^63 - 1 steps", _x((1 << 63) - 1, 1, 4), "elements, more than"),
     ("W missing", _inputs(lambda net, names: names.__setitem__(1, "")), "lacks its input W"),
