@@ -29,7 +29,8 @@ LIMIT_BYTES = 1 << 30           # of address space that a case may add
 
 def _work(pipe, seed: int, scratch: str) -> None:
     """In a worker: cases whose numbers come over the pipe, in bounded memory."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    for name in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):    # the command would stop at them
+        signal.signal(name, signal.SIG_IGN)
     tempfile.tempdir = scratch
     run_case(seed, 0, Path(tempfile.mkdtemp()))        # everything is imported now
     used = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
@@ -38,7 +39,7 @@ def _work(pipe, seed: int, scratch: str) -> None:
     while True:
         try:
             index = pipe.recv()
-        except EOFError:               # whoever started this has gone
+        except (EOFError, OSError):    # whoever started this has gone
             return
         folder = Path(tempfile.mkdtemp())
         try:
