@@ -9,7 +9,15 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from .fixed import Fixed, quantise, round_shift, saturate
-from .network import Activation, Cell, FloatNetwork, IntLayer, IntNetwork
+from .network import (
+    Activation,
+    Cell,
+    FloatNetwork,
+    IntLayer,
+    IntNetwork,
+    gather,
+    in_order,
+)
 from .reference import Batch
 from .tables import TanhTable, activate, make_table
 
@@ -207,20 +215,19 @@ def run_golden(network: IntNetwork, codes: Codes, *, keep=("h", "c"),
     x = codes.x if network.embedding is None else network.embedding[codes.x[:, :, 0]]
     run = GoldenRun(signals=[], saturated=[])
     for idx, layer in enumerate(network.layers):
-        if layer.last_only:
-            x = x[:, -1:]
-        batch, steps, _ = x.shape
+        vectors = gather(network, idx, x, [signals["h"] for signals in run.signals])
+        batch, steps, _ = vectors.shape
         zeros = np.zeros((batch, layer.units), dtype=np.int64)
         h, c = codes.h0.get(idx, zeros), codes.c0.get(idx, zeros)
         count, kept = _Counter(), []
-        for t in range(steps):
-            signals = _step(layer, x[:, t], h, c, network, table, count)
+        for t in in_order(layer, steps):
+            signals = _step(layer, vectors[:, t], h, c, network, table, count)
             h, c = signals["h"], signals.get("c")
             kept.append({k: v for k, v in signals.items()
                          if keep is None or k in keep or k == "h"})
-        run.signals.append({k: np.stack([s[k] for s in kept], axis=1) for k in kept[0]})
+        run.signals.append({k: np.stack([kept[t][k] for t in in_order(layer, steps)], axis=1)
+                            for k in kept[0]})
         run.saturated.append(count.counts)
-        x = run.signals[-1]["h"]
     return run
 
 

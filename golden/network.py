@@ -13,7 +13,7 @@ import numpy as np
 from .fixed import Fixed
 
 __all__ = ["Activation", "Cell", "GATES", "Final", "Binding", "Initial", "FloatLayer",
-           "FloatNetwork", "IntLayer", "IntNetwork"]
+           "FloatNetwork", "IntLayer", "IntNetwork", "final_step", "gather", "in_order"]
 
 
 class Cell(StrEnum):
@@ -122,6 +122,15 @@ class FloatLayer:
     initial_h, initial_c : Initial
     last_only : bool
         LINEAR only: evaluated on the last step of a sequence, not on every one.
+    reads : tuple of int
+        Layers whose results, one behind the other, are the input vector; -1 is the network's
+        input. Empty: the layer before.
+    reverse : bool
+        Recurrent only: goes through the sequence from its last step to its first. Each result
+        stands at the step whose input it has read (ONNX ``direction``).
+    reads_final : bool
+        ``last_only`` only: of each layer it reads the result computed last (of a reverse layer
+        that of the first step), not the one at the sequence's last step.
     """
 
     name: str
@@ -135,6 +144,9 @@ class FloatLayer:
     initial_h: Initial = field(default_factory=Initial)
     initial_c: Initial = field(default_factory=Initial)
     last_only: bool = False
+    reads: tuple = ()
+    reverse: bool = False
+    reads_final: bool = False
 
     def __post_init__(self):
         rows = len(GATES[self.cell]) * self.units
@@ -150,6 +162,10 @@ class FloatLayer:
                 raise ValueError(f"Layer {self.name!r}: {name} must be ({rows},), not {bias.shape}")
         if self.last_only and self.cell is not Cell.LINEAR:
             raise ValueError(f"Layer {self.name!r}: only a linear layer can be last-step only")
+        if self.reverse and self.cell is Cell.LINEAR:
+            raise ValueError(f"Layer {self.name!r}: only a recurrent layer can be reverse")
+        if self.reads_final and not self.last_only:
+            raise ValueError(f"Layer {self.name!r}: only a last-step layer can read final states")
 
     @property
     def inputs(self) -> int:
@@ -169,6 +185,15 @@ class _Network:
     def recurrent(self) -> tuple:
         """Indices of the recurrent layers."""
         return tuple(i for i, layer in enumerate(self.layers) if layer.cell is not Cell.LINEAR)
+
+    def reads(self, idx: int) -> tuple:
+        """Layers whose results are the input of layer ``idx``; -1 is the network's input."""
+        return self.layers[idx].reads or (idx - 1,)
+
+    @property
+    def buffered(self) -> bool:
+        """True where a layer needs the sequence's end before its first step can be computed."""
+        return any(layer.reverse for layer in self.layers)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -210,16 +235,20 @@ class FloatNetwork(_Network):
     def __post_init__(self):
         if not self.layers:
             raise ValueError("A network must have at least one layer")
-        width = self.inputs if self.embedding is None else self.embedding.shape[1]
+        first = self.layers[0].inputs if self.embedding is None else self.embedding.shape[1]
         seen_last = False
-        for layer in self.layers:
+        for idx, layer in enumerate(self.layers):
+            if any(not -1 <= read < idx for read in self.reads(idx)):
+                raise ValueError(f"Layer {layer.name!r} can read only layers before it, "
+                                 f"not {self.reads(idx)}")
+            width = sum(first if read < 0 else self.layers[read].units
+                        for read in self.reads(idx))
             if layer.inputs != width:
                 raise ValueError(f"Layer {layer.name!r} takes {layer.inputs} inputs, "
                                  f"but {width} values reach it")
             if seen_last and not layer.last_only:
                 raise ValueError(f"Layer {layer.name!r} follows a last-step layer but is not one")
             seen_last = layer.last_only
-            width = layer.units
 
     @property
     def loads_state(self) -> bool:
@@ -267,6 +296,9 @@ class IntLayer:
     x_shift: int = 0
     h_shift: int = 0
     last_only: bool = False
+    reads: tuple = ()
+    reverse: bool = False
+    reads_final: bool = False
 
     @property
     def inputs(self) -> int:
@@ -324,3 +356,36 @@ class IntNetwork(_Network):
     def acc_width(self) -> int:
         """Accumulator bits: no input can overflow them, by the rows' own weights."""
         return max(layer.acc_bound for layer in self.layers).bit_length() + 1
+
+
+def final_step(layer) -> int:
+    """Index of the step that a layer computes last: of its final state."""
+    return 0 if layer.reverse else -1
+
+
+def in_order(layer, steps: int) -> range:
+    """The steps as a layer goes through them; the same order turns its results back."""
+    return range(steps)[::-1] if layer.reverse else range(steps)
+
+
+def gather(network, idx: int, x, results) -> np.ndarray:
+    """The input of layer ``idx`` over a batch, from the network's input and earlier results.
+
+    Parameters
+    ----------
+    network : FloatNetwork or IntNetwork
+    x : (B, T, I), the network's input, behind the embedding
+    results : list of (B, T, H), each layer's results
+
+    Returns
+    -------
+    (B, T, I) of the layer, in time order; T = 1 for a last-step layer
+    """
+    layer, parts = network.layers[idx], []
+    for read in network.reads(idx):
+        part = x if read < 0 else results[read]
+        if layer.last_only:
+            step = final_step(network.layers[read]) if layer.reads_final and read >= 0 else -1
+            part = part[:, step][:, None]
+        parts.append(part)
+    return parts[0] if len(parts) == 1 else np.concatenate(parts, axis=2)

@@ -174,6 +174,26 @@ def _result_format(layer: FloatLayer, h, gate: Fixed, options: QuantOptions) -> 
     return _range_format(h, options.act_width, options, options.spare_bits)
 
 
+def _result_formats(network: FloatNetwork, traces: list, gate: Fixed,
+                    options: QuantOptions) -> list:
+    """The format of each layer's results; those that are read as one vector share the coarsest."""
+    own = [_result_format(layer, trace["h"], gate, options)
+           for layer, trace in zip(network.layers, traces, strict=True)]
+    formats, before = list(own), None
+    while formats != before:
+        before = list(formats)
+        for idx, layer in enumerate(network.layers):
+            reads = [read for read in network.reads(idx) if read >= 0]
+            coarsest = min((formats[read] for read in reads), key=lambda f: f.frac, default=gate)
+            for read in reads:
+                if own[read] == gate != coarsest:
+                    raise ValueError(f"layer {layer.name!r} reads results of different ranges as "
+                                     f"one vector ({gate} and {coarsest}); only results of the "
+                                     "same kind of layer can be joined")
+                formats[read] = coarsest
+    return formats
+
+
 def _blocks(layer: FloatLayer, trace: dict, initial_h):
     """The matrices whose rows are summed together: (rows, use W, samples of R's vector or None).
 
@@ -181,7 +201,8 @@ def _blocks(layer: FloatLayer, trace: dict, initial_h):
     """
     if layer.r is None:
         return [(slice(None), True, None)]
-    h = np.concatenate([initial_h[:, None], trace["h"][:, :-1]], axis=1)
+    first, h = initial_h[:, None], trace["h"]
+    h = np.concatenate([h[:, 1:], first] if layer.reverse else [first, h[:, :-1]], axis=1)
     h = h.reshape(-1, layer.units)
     gates, candidate = slice(0, 2 * layer.units), slice(2 * layer.units, None)
     if layer.cell is Cell.GRU:
@@ -242,7 +263,8 @@ def _quantise_layer(layer: FloatLayer, trace: dict, initial_h, formats: tuple,
         name=layer.name, cell=layer.cell, units=layer.units, activation=layer.activation,
         w=w, r=r, bias_x=biases[0].astype(np.int64), bias_h=biases[1].astype(np.int64),
         acc_frac=frac, x=x, h=h, pre=layer_pre, x_shift=x_shift, h_shift=h_shift,
-        last_only=layer.last_only)
+        last_only=layer.last_only, reads=layer.reads, reverse=layer.reverse,
+        reads_final=layer.reads_final)
     needed = made.acc_bound.bit_length() + 1
     if needed > MAX_ACCUMULATOR:
         raise ValueError(f"layer {layer.name!r}: its sums need {needed} accumulator bits, {remedy}")
@@ -310,13 +332,17 @@ def quantise_network(network: FloatNetwork, calibration: Batch,
     cell_values = np.concatenate(cells) if cells else np.ones(1)
     cell = _range_format(cell_values, options.cell_width, options, 0)
 
-    results = [_result_format(layer, trace["h"], gate, options)
-               for layer, trace in zip(network.layers, traces, strict=True)]
+    results = _result_formats(network, traces, gate, options)
     x_values = traces[0]["x"] if network.embedding is None else network.embedding
     top = _range_format(x_values, options.act_width, options, options.spare_bits).frac
     fracs = range(top, top - FRAC_SEARCH - 1, -1)
     reports, layers = [], []
     for idx, (layer, trace, h) in enumerate(zip(network.layers, traces, results, strict=True)):
+        source = network.reads(idx)[0]
+        if source >= 0:
+            fracs = [results[source].frac]
+        elif layers:             # one input, one format: the first layer that reads it chooses
+            fracs = [layers[0].x.frac]
         frac, *shifts = _align(layer, trace, fracs, h.frac, options)
         x = Fixed(width=options.act_width, frac=frac)
         if not idx:
@@ -326,7 +352,6 @@ def quantise_network(network: FloatNetwork, calibration: Batch,
         made = _quantise_layer(layer, trace, initial_h, (x, h, pre, *shifts), options)
         layers.append(made)
         reports.extend(_layer_reports(layer, made, trace, gate, cell, options))
-        fracs = [h.frac]
     embedding = None if network.embedding is None else quantise(network.embedding, layers[0].x)
     integer = IntNetwork(
         name=network.name, model_sha256=network.model_sha256, layers=tuple(layers),

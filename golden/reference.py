@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from .network import Activation, Cell, Final, FloatLayer, FloatNetwork
+from .network import Activation, Cell, Final, FloatLayer, FloatNetwork, gather, in_order
 
 __all__ = ["Batch", "apply_final", "run_float"]
 
@@ -111,21 +111,20 @@ def run_float(network: FloatNetwork, batch: Batch) -> list:
         x = network.embedding[x]
     traces = []
     for idx, layer in enumerate(network.layers):
-        if layer.last_only:
-            x = x[:, -1:]
+        vectors = gather(network, idx, x, [trace["h"] for trace in traces])
         if layer.cell is Cell.LINEAR:
-            flat = _step(layer, x.reshape(-1, x.shape[2]), None, None)
-            signals = {k: v.reshape(*x.shape[:2], -1) for k, v in flat.items()}
+            flat = _step(layer, vectors.reshape(-1, vectors.shape[2]), None, None)
+            signals = {k: v.reshape(*vectors.shape[:2], -1) for k, v in flat.items()}
         else:
             h, c = batch.initial(layer, idx)
             steps = []
-            for t in range(x.shape[1]):
-                steps.append(_step(layer, x[:, t], h, c))
+            for t in in_order(layer, vectors.shape[1]):
+                steps.append(_step(layer, vectors[:, t], h, c))
                 h, c = steps[-1]["h"], steps[-1].get("c")
-            signals = {k: np.stack([s[k] for s in steps], axis=1) for k in steps[0]}
-        signals["x"] = x
+            signals = {k: np.stack([steps[t][k] for t in in_order(layer, len(steps))], axis=1)
+                       for k in steps[0]}
+        signals["x"] = vectors
         traces.append(signals)
-        x = signals["h"]
     return traces
 
 

@@ -1,7 +1,8 @@
 """Random networks and batches for the tests: one place that says what a small network looks like.
 
-A layer is a tuple (cell, units, *words); the words are an activation ("relu", "sigmoid", ...) or
-"last" for a layer of the last step alone.
+A layer is a tuple (cell, units, *words); the words are an activation ("relu", "sigmoid", ...),
+"last" for a layer of the last step alone, "final" for one of the last states alone, "reverse", or a
+tuple of the layers that it reads.
 """
 
 import numpy as np
@@ -44,7 +45,7 @@ def make_layer(spec, inputs: int, rng, *, name: str = "layer", scale: float = 1.
     rows = len(GATES[cell]) * units
     linear = cell is Cell.LINEAR
     default = Activation.TANH if cell is Cell.RNN else Activation.IDENTITY
-    function = next((Activation(word) for word in words if word != "last"), default)
+    function = next((Activation(word) for word in words if word in set(Activation)), default)
     return FloatLayer(
         name=name, cell=cell, units=units, activation=function,
         w=rng.normal(size=(rows, inputs)) * scale * balance / np.sqrt(inputs),
@@ -53,7 +54,9 @@ def make_layer(spec, inputs: int, rng, *, name: str = "layer", scale: float = 1.
         bias_h=np.zeros(rows) if linear else rng.normal(size=rows) * 0.3,
         initial_h=Initial(source=f"h_{name}") if loads and not linear else Initial(),
         initial_c=Initial(source=f"c_{name}") if loads and cell is Cell.LSTM else Initial(),
-        last_only="last" in words)
+        last_only="last" in words or "final" in words, reads_final="final" in words,
+        reverse="reverse" in words,
+        reads=next((word for word in words if isinstance(word, tuple)), ()))
 
 
 def make_network(*layers, inputs: int = 5, seed: int = 0, embedding=None, loads: bool = False,
@@ -71,11 +74,12 @@ def make_network(*layers, inputs: int = 5, seed: int = 0, embedding=None, loads:
         See ``make_layer``.
     """
     rng = np.random.default_rng(seed)
-    width, made = inputs if embedding is None else embedding[1], []
+    first, made = inputs if embedding is None else embedding[1], []
     for idx, spec in enumerate(layers):
+        reads = next((word for word in spec if isinstance(word, tuple)), (idx - 1,))
+        width = sum(first if read < 0 else made[read].units for read in reads)
         made.append(make_layer(spec, width, rng, name=f"l{idx}", scale=scale,
                                balance=balance, loads=loads))
-        width = made[-1].units
     outputs = (Binding(name="y", axes=("batch", "feature"), kind="y"),)
     if returns:
         outputs += (Binding(name="hn", axes=("layer", "batch", "feature"), kind="h"),)
