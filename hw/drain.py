@@ -37,7 +37,8 @@ class Drain(wiring.Component):
         """A phase's constants."""
         program = self._layout.program
         last_phase = phase is program.phases[-1]
-        return {"op": phase.op, "function": Function[phase.function],
+        style = ({"style": program.styles.index(phase.style)} if self._layout.style_bits else {})
+        return style | {"op": phase.op, "function": Function[phase.function],
                 "gates": phase.rows_per_unit - 1, "groups": phase.groups - 1,
                 "row_base": row_base, "state_base": phase.unit_base // phase.posts,
                 "dest_base": phase.dest_base // phase.posts,
@@ -102,5 +103,6 @@ class Drain(wiring.Component):
             out.masked.eq(tag.first_step & (0 if program.network.loads_state else 1)),
             out.swapped.eq(row["swapped"]), out.to_vector.eq(row["to_vector"]),
             out.to_output.eq(row["to_output"] & (tag.last_step | ~row["output_last"])),
+            *([out.style.eq(row["style"])] if layout.style_bits else []),
             out.end.eq(row["end"] & tag.last_step & last_group), out.boundary.eq(last_group)]
         return m

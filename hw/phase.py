@@ -7,6 +7,8 @@ import numpy as np
 
 from golden.network import Activation
 
+from .style import Style
+
 __all__ = ["Op", "Phase", "Segment", "Source"]
 
 
@@ -79,6 +81,7 @@ class Phase:
     dest_base : int
         Where results are written in the vector memory.
     to_vector, to_output, output_last_only, last_only : bool
+    style : Style
     """
 
     layer: int
@@ -97,6 +100,7 @@ class Phase:
     to_output: bool
     output_last_only: bool
     last_only: bool
+    style: Style = Style()
 
     @property
     def rows(self) -> int:

@@ -19,6 +19,7 @@ from .mac import word_width
 from .packed import Packing
 from .phase import Op, Phase, Segment, Source
 from .pipeline import DEEP, Pipeline
+from .style import style_of
 
 __all__ = ["Op", "Phase", "Program", "Segment", "Source", "make_program"]
 
@@ -66,6 +67,16 @@ class Program:
     def uses(self, *ops) -> bool:
         """True if a phase has one of the element-wise steps."""
         return any(phase.op in ops for phase in self.phases)
+
+    @property
+    def styles(self) -> tuple:
+        """The different styles of the phases' element-wise steps."""
+        return tuple(dict.fromkeys(phase.style for phase in self.phases))
+
+    @property
+    def clips(self) -> bool:
+        """True if the pre-activations of some phase are bounded."""
+        return any(limit is not None for style in self.styles for limit in style.limits)
 
     @property
     def slots(self) -> int:
@@ -211,9 +222,10 @@ class _Builder:
             segments=tuple(Segment(source=s, base=b, weights=pick(w), shift=k)
                            for s, b, w, k in segments),
             bias=pick(layer.bias_x), split_bias=pick(layer.bias_h),
-            shift=pick(layer.acc_frac - layer.pre.frac), unit_base=self.bases[idx],
+            shift=pick(layer.row_shift), unit_base=self.bases[idx],
             dest_base=dest, to_vector=to_vector, to_output=output and last,
-            output_last_only=self.network.last_step_only, last_only=layer.last_only))
+            output_last_only=self.network.last_step_only, last_only=layer.last_only,
+            style=style_of(layer)))
 
 
 def _check_array(lanes, cols, posts) -> None:
