@@ -4,7 +4,7 @@ H units, I inputs, G gates, T steps, O outputs. ONNX keeps W as (dirs, G*H, I), 
 (dirs, G*H, H), B as (dirs, 2*G*H); its gates are i, o, f, c (LSTM) and z, r, h (GRU).
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import onnx
@@ -29,7 +29,8 @@ SMALLEST = 1e-45                # float32 has nothing below
 class Draft:
     """A layer whose place in the network is not known yet: what it reads, and its numbers.
 
-    ``inserted`` marks a layer that stands for element-wise operators, not for a matrix product.
+    ``inserted`` marks a layer that stands for element-wise operators, not for a matrix product;
+    ``own`` holds what is out of the ordinary in its cell, by the names of ``FloatCell``.
     """
 
     operand: Operand
@@ -43,6 +44,7 @@ class Draft:
     initial_h: Initial = Initial()
     initial_c: Initial = Initial()
     inserted: bool = False
+    own: dict = field(default_factory=dict)
 
     @property
     def units(self) -> int:
@@ -61,7 +63,8 @@ class Draft:
             for part in (self.w, self.r, self.bias_x, bias_h))
         return FloatLayer(name=name, cell=self.cell, units=self.units, activation=self.activation,
                           w=w, r=r, bias_x=bias_x, bias_h=bias_h,
-                          initial_h=self.initial_h, initial_c=self.initial_c, last_only=last_only)
+                          initial_h=self.initial_h, initial_c=self.initial_c, last_only=last_only,
+                          **self.own)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -73,6 +76,7 @@ class Recurrent:
     units: int
     activation: Activation
     layout: int
+    own: dict
 
 
 def check_weights(values, what: str) -> np.ndarray:
@@ -102,7 +106,13 @@ def read_attributes(node: onnx.NodeProto) -> Recurrent:
     if direction != "forward":
         raise ImportRefused(what, f"direction {quote(direction)} is not supported",
                             "train and export it with direction 'forward'")
-    for name in ("clip", "activation_alpha", "activation_beta"):
+    own = {}
+    if "clip" in values:
+        own["clip"] = float(values["clip"])
+        if not 0 < own["clip"] <= LARGEST:
+            raise ImportRefused(what, f"clip must be above 0 and finite, not {own['clip']:.4g}",
+                                "leave it out, or give the bound that the model was trained with")
+    for name in ("activation_alpha", "activation_beta"):
         if name in values:
             raise ImportRefused(what, f"{name} is not supported", "export the model without it")
     if values.get("input_forget", 0):
@@ -132,7 +142,8 @@ def read_attributes(node: onnx.NodeProto) -> Recurrent:
     else:
         gru = Cell.GRU if reset else Cell.GRU_RESET_BEFORE
         cell, activation = Cell.LSTM if op == "LSTM" else gru, Activation.IDENTITY
-    return Recurrent(op=op, cell=cell, units=units, activation=activation, layout=layout)
+    return Recurrent(op=op, cell=cell, units=units, activation=activation, layout=layout,
+                     own=own)
 
 
 def _shape(values: np.ndarray, wanted: tuple, what: str, node: onnx.NodeProto):
@@ -173,7 +184,7 @@ def recurrent(node: onnx.NodeProto, spec: Recurrent, operand: Operand, weights: 
     bias_x, bias_h = bias[0, :rows][order], bias[0, rows:][order]
     return Draft(operand=operand, cell=spec.cell, name=node.name, activation=spec.activation,
                  w=w * operand.scale, bias_x=bias_x + w @ operand.offset, r=r, bias_h=bias_h,
-                 initial_h=initial[0], initial_c=initial[1])
+                 initial_h=initial[0], initial_c=initial[1], own=spec.own)
 
 
 def linear(node: onnx.NodeProto, operand: Operand, w: np.ndarray, bias: np.ndarray) -> Draft:

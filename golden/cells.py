@@ -55,19 +55,19 @@ class Function:
 
     Parameters
     ----------
-    kind : Activation
+    activation : Activation
     """
 
-    kind: Activation
+    activation: Activation
 
 
-_SIGMOID, _TANH = Function(kind=Activation.SIGMOID), Function(kind=Activation.TANH)
+_SIGMOID, _TANH = Function(activation=Activation.SIGMOID), Function(activation=Activation.TANH)
 _DEFAULTS = MappingProxyType({Cell.LSTM: (_SIGMOID, _TANH, _TANH), Cell.GRU: (_SIGMOID, _TANH),
                               Cell.GRU_RESET_BEFORE: (_SIGMOID, _TANH)})
 
 
 def _defaults(cell: Cell, activation: Activation) -> tuple:
-    return _DEFAULTS.get(cell) or (Function(kind=activation),)
+    return _DEFAULTS.get(cell) or (Function(activation=activation),)
 
 
 @dataclass(frozen=True, kw_only=True)

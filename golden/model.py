@@ -121,7 +121,7 @@ def dot(vectors, weights) -> np.ndarray:
 
 def _apply(pre, place: Place, table: TanhTable, count: _Counter) -> np.ndarray:
     """A place's function. pre: int64 (B, H), format ``place.pre`` -> format ``place.out``."""
-    function = place.function.kind
+    function = place.function.activation
     if function in (Activation.SIGMOID, Activation.TANH):
         return activate(pre, table, function)
     if function is Activation.RELU:

@@ -62,7 +62,7 @@ FUNCTIONS = {
 
 def _place(layer: FloatLayer, idx: int):
     """The function of a place, what goes into it bounded as the layer says."""
-    function = FUNCTIONS[layer.functions[idx].kind]
+    function = FUNCTIONS[layer.functions[idx].activation]
     if layer.clip is None:
         return function
     return lambda a: function(np.clip(a, -layer.clip, layer.clip))
@@ -79,7 +79,7 @@ def _lstm(layer: FloatLayer, a, c):
     c = f * c + i * g
     ao = ao + peep_o * c
     # Not bounded by the layer's clip.
-    o, tanh_c = gate(ao), FUNCTIONS[layer.functions[2].kind](c)
+    o, tanh_c = gate(ao), FUNCTIONS[layer.functions[2].activation](c)
     return {"pre_i": ai, **({} if layer.coupled else {"pre_f": af}), "pre_g": ag, "pre_o": ao,
             "i": i, "f": f, "g": g, "o": o, "c": c, "tanh_c": tanh_c, "h": o * tanh_c}
 

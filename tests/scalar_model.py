@@ -75,7 +75,7 @@ class _Layer:
     def function(self, value: Fraction, idx: int) -> Fraction:
         """That of a place."""
         place = self.layer.place(idx)
-        which = place.function.kind
+        which = place.function.activation
         if which in (Activation.SIGMOID, Activation.TANH):
             return table_value(value, self.table, which)
         result = max(value, Fraction(0)) if which is Activation.RELU else value
