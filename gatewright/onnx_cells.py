@@ -4,7 +4,7 @@ H units, I inputs, G gates, T steps, O outputs. ONNX keeps W as (dirs, G*H, I), 
 (dirs, G*H, H), B as (dirs, 2*G*H); its gates are i, o, f, c (LSTM) and z, r, h (GRU).
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import onnx
@@ -38,6 +38,8 @@ class Draft:
         Which steps of them, as in ``Operand``.
     inserted : bool
         Stands for element-wise operators, not for a matrix product.
+    own : dict
+        What is out of the ordinary in its cell, by the names of ``FloatCell``.
     """
 
     sources: tuple
@@ -53,6 +55,7 @@ class Draft:
     initial_c: Initial = Initial()
     inserted: bool = False
     reverse: bool = False
+    own: dict = field(default_factory=dict)
 
     @property
     def folds(self) -> bool:
@@ -83,7 +86,8 @@ class Draft:
         return FloatLayer(name=name, cell=self.cell, units=self.units, activation=self.activation,
                           w=w, r=r, bias_x=bias_x, bias_h=bias_h,
                           initial_h=self.initial_h, initial_c=self.initial_c, last_only=last_only,
-                          reads=reads, reverse=self.reverse, reads_final=self.when == "final")
+                          reads=reads, reverse=self.reverse, reads_final=self.when == "final",
+                          **self.own)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -96,6 +100,7 @@ class Recurrent:
     activation: Activation
     layout: int
     reverse: tuple
+    own: dict
 
 
 def check_weights(values, what: str) -> np.ndarray:
@@ -125,7 +130,13 @@ def read_attributes(node: onnx.NodeProto) -> Recurrent:
     if direction not in _REVERSE:
         raise ImportRefused(what, f"direction {quote(direction)} is not one of "
                             f"{', '.join(_REVERSE)}", "export the model again")
-    for name in ("clip", "activation_alpha", "activation_beta"):
+    own = {}
+    if "clip" in values:
+        own["clip"] = float(values["clip"])
+        if not 0 < own["clip"] <= LARGEST:
+            raise ImportRefused(what, f"clip must be above 0 and finite, not {own['clip']:.4g}",
+                                "leave it out, or give the bound that the model was trained with")
+    for name in ("activation_alpha", "activation_beta"):
         if name in values:
             raise ImportRefused(what, f"{name} is not supported", "export the model without it")
     if values.get("input_forget", 0):
@@ -157,7 +168,7 @@ def read_attributes(node: onnx.NodeProto) -> Recurrent:
         gru = Cell.GRU if reset else Cell.GRU_RESET_BEFORE
         cell, activation = Cell.LSTM if op == "LSTM" else gru, Activation.IDENTITY
     return Recurrent(op=op, cell=cell, units=units, activation=activation, layout=layout,
-                     reverse=_REVERSE[direction])
+                     reverse=_REVERSE[direction], own=own)
 
 
 def _shape(values: np.ndarray, wanted: tuple, what: str, node: onnx.NodeProto):
@@ -201,7 +212,8 @@ def recurrent(node: onnx.NodeProto, spec: Recurrent, operand: Operand, weights: 
             sources=sources, when="every", cell=spec.cell, activation=spec.activation,
             name=node.name + "_reverse" * (k and bool(node.name)), w=placed, bias_x=bias_x,
             r=r[k][order], bias_h=bias[k, rows:][order], initial_h=initial[k][0],
-            initial_c=initial[k][1], reverse=reverse))
+            initial_c=initial[k][1], reverse=reverse,
+            own=spec.own))
     return drafts
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
+from golden.cells import Function, Place
 from golden.fixed import Fixed
 from golden.network import (
     Activation,
@@ -25,12 +26,12 @@ from .errors import GatewrightError, quote
 
 __all__ = ["load_networks", "save_networks"]
 
-FORMAT = 2  # raised when the fields change
+FORMAT = 3  # raised when the fields change
 _ENUMS = {"cell": Cell, "activation": Activation, "final": Final, "method": Method,
           "rounding": Rounding}
 _RECORDS = {"Fixed": Fixed, "Binding": Binding, "Initial": Initial, "FloatLayer": FloatLayer,
             "FloatNetwork": FloatNetwork, "IntLayer": IntLayer, "IntNetwork": IntNetwork,
-            "QuantOptions": QuantOptions}
+            "QuantOptions": QuantOptions, "Function": Function, "Place": Place}
 
 
 def _pack(value, arrays: list):

@@ -1,14 +1,14 @@
-"""Fixed-point formats and the three functions that may narrow a number.
+"""Fixed-point formats and the functions that may narrow or bound a number.
 
-``quantise``, ``round_shift`` and ``saturate`` exist once here, over int64 arrays, and once in
-``hw.arith``, over Amaranth values. No other place in the project narrows a number.
+``quantise``, ``round_shift``, ``saturate`` and ``bound`` exist once here, over int64 arrays, and
+once in ``hw.arith``, over Amaranth values. No other place in the project narrows a number.
 """
 
 from dataclasses import dataclass
 
 import numpy as np
 
-__all__ = ["Fixed", "quantise", "round_shift", "saturate"]
+__all__ = ["Fixed", "bound", "quantise", "round_shift", "saturate"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -124,3 +124,19 @@ def saturate(values, width: int) -> np.ndarray:
     """
     top = 1 << (width - 1)
     return np.clip(np.asarray(values, dtype=np.int64), -top, top - 1)
+
+
+def bound(values, limit: int | None) -> np.ndarray:
+    """Clip to [-limit, limit]; None leaves the values alone.
+
+    Parameters
+    ----------
+    values : int64 array
+    limit : int >= 0 or None
+
+    Returns
+    -------
+    int64 array
+    """
+    values = np.asarray(values, dtype=np.int64)
+    return values if limit is None else np.clip(values, -limit, limit)

@@ -4,13 +4,13 @@ This is the arithmetic contract in NumPy. It shares formats, integer weights and
 the hardware and none of its structure: no lanes, no passes, no cycles.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from .fixed import Fixed, quantise, round_shift, saturate
+from .cells import PLACES, Activation, Place
+from .fixed import Fixed, bound, quantise, round_shift, saturate
 from .network import (
-    Activation,
     Cell,
     FloatNetwork,
     IntLayer,
@@ -119,28 +119,41 @@ def dot(vectors, weights) -> np.ndarray:
     return vectors @ weights.T
 
 
-def _result(layer: IntLayer, pre, function: Activation, table: TanhTable, count: _Counter):
-    """Activation of an RNN or a linear layer. pre: int64 (B, H), format ``layer.pre``."""
+def _apply(pre, place: Place, table: TanhTable, count: _Counter) -> np.ndarray:
+    """A place's function. pre: int64 (B, H), format ``place.pre`` -> format ``place.out``."""
+    function = place.function.activation
     if function in (Activation.SIGMOID, Activation.TANH):
         return activate(pre, table, function)
     if function is Activation.RELU:
         pre = np.maximum(pre, 0)
-    return count("h", pre, layer.h.width)
+    return count("h", pre, place.out.width)
 
 
-def _lstm(pre, c, network: IntNetwork, table: TanhTable, count: _Counter) -> dict:
-    """pre (B, 4, H) and c (B, H) -> signals. c' = f*c + i*g, exact, rounded once."""
-    gate, cell = network.gate.frac, network.cell
-    i, f, o = (activate(pre[:, k], table, Activation.SIGMOID) for k in (0, 1, 3))
-    g = activate(pre[:, 2], table, Activation.TANH)
+def _lstm(layer: IntLayer, pre, c, network: IntNetwork, table: TanhTable,
+          count: _Counter) -> dict:
+    """pre(gate, c) gives a gate's int64 (B, H); c (B, H). c' = f*c + i*g, exact, rounded once."""
+    gate, cell, last = network.gate.frac, network.cell, layer.place(2)
+
+    def function(codes, idx):
+        return _apply(codes, layer.place(idx), table, count)
+
+    pre_i, pre_g = pre("i", c), pre("g", c)
+    i, g, signals = function(pre_i, 0), function(pre_g, 1), {}
+    if layer.coupled:
+        f = saturate((1 << gate) - i, network.gate.width)
+    else:
+        signals["pre_f"] = pre("f", c)
+        f = function(signals["pre_f"], 0)
     fc, ig = f * c, i * g
     frac = max(gate + cell.frac, 2 * gate)
     total = (fc << (frac - gate - cell.frac)) + (ig << (frac - 2 * gate))
     c = count("c", round_shift(total, frac - cell.frac), cell.width)
-    to_table = round_shift(c, cell.frac - network.pre.frac)
-    tanh_c = activate(saturate(to_table, network.pre.width), table, Activation.TANH)
-    h = count("h", round_shift(o * tanh_c, gate), network.gate.width)
-    return {"i": i, "f": f, "g": g, "o": o, "c": c, "tanh_c": tanh_c, "h": h}
+    pre_o = pre("o", c)
+    o = function(pre_o, 0)
+    tanh_c = function(saturate(round_shift(c, cell.frac - last.pre.frac), last.pre.width), 2)
+    h = count("h", round_shift(o * tanh_c, gate), layer.h.width)
+    return signals | {"pre_i": pre_i, "pre_g": pre_g, "pre_o": pre_o, "i": i, "f": f, "g": g,
+                      "o": o, "c": c, "tanh_c": tanh_c, "h": h}
 
 
 def _blend(n, z, h, network: IntNetwork, count: _Counter) -> np.ndarray:
@@ -149,14 +162,23 @@ def _blend(n, z, h, network: IntNetwork, count: _Counter) -> np.ndarray:
     return count("h", round_shift((n << gate) + z * (h - n), gate), network.gate.width)
 
 
+def _peephole(layer: IntLayer, acc, c, gate: str) -> tuple:
+    """(sum with P*c of a gate, fractional bits that it has more than acc). All int64 (B, H)."""
+    if layer.peephole is None or gate == "g":
+        return acc, 0
+    lift = layer.peephole_lift
+    product = layer.peephole["ifo".index(gate)] * c
+    return (acc << max(lift, 0)) + (product << max(-lift, 0)), max(lift, 0)
+
+
 def _step(layer: IntLayer, x, h, c, network: IntNetwork, table: TanhTable,
           count: _Counter) -> dict:
     """One step. x: int64 (B, I); h, c: int64 (B, H) or None -> named signals, int64 (B, H)."""
-    units, width = layer.units, network.pre.width
-    shift = layer.acc_frac - layer.pre.frac
+    units, shift = layer.units, layer.row_shift
 
-    def pre(name, acc, rows):
-        return count(name, round_shift(acc, shift[rows]), width)
+    def pre(name, acc, rows, place, lift=0):
+        codes = count(name, round_shift(acc, shift[rows] + lift), place.pre.width)
+        return bound(codes, place.limit)
 
     acc = dot(x << layer.x_shift, layer.w) + layer.bias_x
     every = slice(None)
@@ -167,29 +189,37 @@ def _step(layer: IntLayer, x, h, c, network: IntNetwork, table: TanhTable,
     if layer.cell in (Cell.LINEAR, Cell.RNN):
         if layer.cell is Cell.RNN:
             acc = acc + recurrent(h, every)
-        a = pre("pre", acc, every)
-        return {"acc": acc, "pre": a, "h": _result(layer, a, layer.activation, table, count)}
+        a = pre("pre", acc, every, layer.place(0))
+        return {"acc": acc, "pre": a, "h": _apply(a, layer.place(0), table, count)}
     if layer.cell is Cell.LSTM:
-        a = pre("pre", acc + recurrent(h, every), every).reshape(-1, 4, units)
-        names = {f"pre_{gate}": a[:, k] for k, gate in enumerate("ifgo")}
-        return names | _lstm(a, c, network, table, count)
+        acc = acc + recurrent(h, every)
+
+        def gate_pre(gate, c):
+            k = "ifgo".index(gate)
+            rows = slice(k * units, (k + 1) * units)
+            total, lift = _peephole(layer, acc[:, rows], c, gate)
+            return pre(f"pre_{gate}", total, rows, layer.place(PLACES[Cell.LSTM][k]), lift)
+
+        return _lstm(layer, gate_pre, c, network, table, count)
 
     rz, last = slice(0, 2 * units), slice(2 * units, None)
-    a = pre("pre_rz", acc[:, rz] + recurrent(h, rz), rz)
-    r = activate(a[:, :units], table, Activation.SIGMOID)
-    z = activate(a[:, units:], table, Activation.SIGMOID)
+    gates, candidate = layer.place(0), layer.place(1)
+    a = pre("pre_rz", acc[:, rz] + recurrent(h, rz), rz, gates)
+    r = _apply(a[:, :units], gates, table, count)
+    z = _apply(a[:, units:], gates, table, count)
     gate = network.gate.frac
     if layer.cell is Cell.GRU:
-        nx = pre("pre_nx", acc[:, last], last)
-        nh = pre("pre_nh", recurrent(h, last) + layer.bias_h[last], last)
+        whole = replace(candidate, limit=None)  # the two parts: only their sum is bounded
+        nx = pre("pre_nx", acc[:, last], last, whole)
+        nh = pre("pre_nh", recurrent(h, last) + layer.bias_h[last], last, whole)
         total = round_shift((nx << gate) + r * nh, gate)
-        pre_n = count("pre_n", total, width)
+        pre_n = bound(count("pre_n", total, candidate.pre.width), candidate.limit)
         extra = {"pre_nx": nx, "pre_nh": nh}
     else:
-        rh = saturate(round_shift(r * h, gate), network.gate.width)
-        pre_n = pre("pre_n", acc[:, last] + recurrent(rh, last), last)
+        rh = saturate(round_shift(r * h, gate), layer.h.width)
+        pre_n = pre("pre_n", acc[:, last] + recurrent(rh, last), last, candidate)
         extra = {"rh": rh}
-    n = activate(pre_n, table, Activation.TANH)
+    n = _apply(pre_n, candidate, table, count)
     return extra | {"pre_r": a[:, :units], "pre_z": a[:, units:], "pre_n": pre_n, "r": r, "z": z,
                     "n": n, "h": _blend(n, z, h, network, count)}
 

@@ -1,38 +1,19 @@
 """Networks as plain records: the float one that was imported, the integer one that is built.
 
 Dimensions: T steps, I inputs, H units, G gates (rows per unit), V tokens, E embedding width.
-Gate order is fixed here and nowhere else: i, f, g, o for LSTM; r, z, n for GRU.
+Gate order is fixed in ``golden.cells`` and nowhere else: i, f, g, o for LSTM; r, z, n for GRU.
 """
 
 from dataclasses import dataclass, field
 from enum import StrEnum
-from types import MappingProxyType
 
 import numpy as np
 
+from .cells import GATES, Activation, Cell, FloatCell, IntCell
 from .fixed import Fixed
 
 __all__ = ["Activation", "Cell", "GATES", "Final", "Binding", "Initial", "FloatLayer",
            "FloatNetwork", "IntLayer", "IntNetwork", "final_step", "gather", "in_order"]
-
-
-class Cell(StrEnum):
-    """What a layer computes from its row sums (ONNX operators RNN, GRU, LSTM, Gemm)."""
-
-    RNN = "rnn"                            # h = activation(a); activation tanh or relu
-    LSTM = "lstm"                          # c = f*c + i*g; h = o*tanh(c)
-    GRU = "gru"                            # reset after the product: linear_before_reset=1
-    GRU_RESET_BEFORE = "gru_reset_before"  # linear_before_reset=0
-    LINEAR = "linear"                      # y = activation(a), no recurrence
-
-
-class Activation(StrEnum):
-    """Element-wise function of an RNN or a linear layer."""
-
-    IDENTITY = "identity"
-    RELU = "relu"
-    SIGMOID = "sigmoid"
-    TANH = "tanh"
 
 
 class Final(StrEnum):
@@ -43,12 +24,6 @@ class Final(StrEnum):
     LOG_SOFTMAX = "log_softmax"
     SIGMOID = "sigmoid"
     ARGMAX = "argmax"
-
-
-GATES = MappingProxyType({
-    Cell.RNN: ("a",), Cell.LINEAR: ("a",), Cell.LSTM: ("i", "f", "g", "o"),
-    Cell.GRU: ("r", "z", "n"), Cell.GRU_RESET_BEFORE: ("r", "z", "n"),
-})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -103,8 +78,10 @@ class Initial:
 
 
 @dataclass(frozen=True, kw_only=True)
-class FloatLayer:
+class FloatLayer(FloatCell):
     """One layer with float64 weights, rows gate-major in the order of ``GATES``.
+
+    Clip, coupled gates and peepholes: see ``FloatCell``.
 
     Parameters
     ----------
@@ -149,6 +126,7 @@ class FloatLayer:
     reads_final: bool = False
 
     def __post_init__(self):
+        super().__post_init__()
         rows = len(GATES[self.cell]) * self.units
         if self.w.ndim != 2 or self.w.shape[0] != rows:
             raise ValueError(f"Layer {self.name!r}: W must have {rows} rows, not {self.w.shape}")
@@ -263,8 +241,10 @@ class FloatNetwork(_Network):
 
 
 @dataclass(frozen=True, kw_only=True)
-class IntLayer:
+class IntLayer(IntCell):
     """One layer in integers; shapes as in ``FloatLayer``.
+
+    Functions with their formats, coupled gates and peepholes: see ``IntCell``.
 
     Parameters
     ----------

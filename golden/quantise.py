@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from .cell_formats import make_places, peephole_codes, peephole_fracs
 from .fixed import Fixed, quantise
 from .network import Activation, Cell, FloatLayer, FloatNetwork, IntLayer, IntNetwork
 from .ranges import Method, choose_frac
@@ -244,8 +245,8 @@ def _integer_weights(layer: FloatLayer, trace: dict, initial_h, w_frac, r_frac,
 
 def _quantise_layer(layer: FloatLayer, trace: dict, initial_h, formats: tuple,
                     options: QuantOptions) -> IntLayer:
-    """Weights and biases of one layer. formats: x, h, pre of the tables, x_shift, h_shift."""
-    x, h, pre, x_shift, h_shift = formats
+    """Weights and biases of one layer. formats: x, h, pre of the tables, c, x_shift, h_shift."""
+    x, h, pre, cell, x_shift, h_shift = formats
     frac = _weight_frac(layer.w, options) + x.frac + x_shift
     if layer.r is not None:
         frac = np.minimum(frac, _weight_frac(layer.r, options) + h.frac + h_shift)
@@ -253,6 +254,12 @@ def _quantise_layer(layer: FloatLayer, trace: dict, initial_h, formats: tuple,
               or layer.activation in (Activation.SIGMOID, Activation.TANH))
     layer_pre = pre if tables else Fixed(width=pre.width, frac=h.frac)
     frac = np.minimum(frac, layer_pre.frac + ACCUMULATOR_GUARD)
+    peephole, lift = None, 0
+    if layer.peephole is not None:
+        frac = np.minimum(frac, frac.min() + MAX_ROW_SPREAD)
+        least = int(choose_frac(layer.peephole.reshape(1, -1), options.weight_width,
+                                options.method)[0])
+        peephole, lift = peephole_codes(layer.peephole, frac, cell, least)
     w, r, *biases = _integer_weights(layer, trace, initial_h, frac - x.frac - x_shift,
                                      frac - h.frac - h_shift, options)
     biases = [np.rint(np.ldexp(bias, frac)) for bias in biases]
@@ -264,10 +271,14 @@ def _quantise_layer(layer: FloatLayer, trace: dict, initial_h, formats: tuple,
         w=w, r=r, bias_x=biases[0].astype(np.int64), bias_h=biases[1].astype(np.int64),
         acc_frac=frac, x=x, h=h, pre=layer_pre, x_shift=x_shift, h_shift=h_shift,
         last_only=layer.last_only, reads=layer.reads, reverse=layer.reverse,
-        reads_final=layer.reads_final)
+        reads_final=layer.reads_final, places=make_places(layer, pre=layer_pre, out=h),
+        coupled=layer.coupled, peephole=peephole, peephole_lift=lift)
     needed = made.acc_bound.bit_length() + 1
     if needed > MAX_ACCUMULATOR:
         raise ValueError(f"layer {layer.name!r}: its sums need {needed} accumulator bits, {remedy}")
+    if peephole is not None:
+        product = int(np.abs(peephole).max()).bit_length() + cell.width
+        needed = max(needed + max(lift, 0), product + max(-lift, 0)) + 1
     lifted = needed + max(0, int((layer_pre.frac - frac).max()))
     if lifted > MAX_LIFTED:
         raise ValueError(f"layer {layer.name!r}: its sums need {lifted} bits at the scale of its "
@@ -286,6 +297,11 @@ def _layer_reports(layer: FloatLayer, made: IntLayer, trace: dict, gate: Fixed, 
                            frac - made.h.frac - made.h_shift, options.weight_width)
     bias_width = max(2, int(max(np.abs(made.bias_x).max(), np.abs(made.bias_h).max())
                             ).bit_length() + 1)
+    if layer.peephole is not None:
+        fracs = peephole_fracs(made.acc_frac, cell, made.peephole_lift)
+        width = max(2, int(np.abs(made.peephole).max()).bit_length() + 1)
+        yield _report_rows(f"{prefix}.P", layer.peephole.ravel(), made.peephole.ravel(),
+                           fracs.ravel(), width)
     total = layer.bias_x + layer.bias_h
     yield _report_rows(f"{prefix}.B", total, made.bias_x + made.bias_h, frac, bias_width)
     for signal, values in trace.items():
@@ -349,7 +365,8 @@ def quantise_network(network: FloatNetwork, calibration: Batch,
             reports.append(_report_values("input" if network.embedding is None else "embedding",
                                           x_values, x))
         initial_h, _ = calibration.initial(layer, idx)
-        made = _quantise_layer(layer, trace, initial_h, (x, h, pre, *shifts), options)
+        made = _quantise_layer(layer, trace, initial_h, (x, h, pre, cell, *shifts),
+                               options)
         layers.append(made)
         reports.extend(_layer_reports(layer, made, trace, gate, cell, options))
     embedding = None if network.embedding is None else quantise(network.embedding, layers[0].x)

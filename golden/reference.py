@@ -1,6 +1,7 @@
 """Float64 reference: what the imported network computes, with every intermediate by name.
 
-Equations: the ONNX operators RNN, GRU and LSTM (default activations), T steps over B sequences.
+Equations: the ONNX operators RNN, GRU and LSTM, T steps over B sequences. Where their text leaves
+room (what ``clip`` bounds, what ``input_forget`` couples), it is onnxruntime's reading.
 """
 
 from dataclasses import dataclass, field
@@ -59,26 +60,46 @@ FUNCTIONS = {
 }
 
 
+def _place(layer: FloatLayer, idx: int):
+    """The function of a place, what goes into it bounded as the layer says."""
+    function = FUNCTIONS[layer.functions[idx].activation]
+    if layer.clip is None:
+        return function
+    return lambda a: function(np.clip(a, -layer.clip, layer.clip))
+
+
+def _lstm(layer: FloatLayer, a, c):
+    """One step from the rows' sums a (B, 4*H) and c (B, H)."""
+    gate, candidate = _place(layer, 0), _place(layer, 1)
+    ai, af, ag, ao = np.split(a, 4, axis=1)
+    peep_i, peep_f, peep_o = np.zeros((3, 1)) if layer.peephole is None else layer.peephole
+    ai, af = ai + peep_i * c, af + peep_f * c
+    i, g = gate(ai), candidate(ag)
+    f = 1.0 - i if layer.coupled else gate(af)
+    c = f * c + i * g
+    ao = ao + peep_o * c
+    # Not bounded by the layer's clip.
+    o, tanh_c = gate(ao), FUNCTIONS[layer.functions[2].activation](c)
+    return {"pre_i": ai, **({} if layer.coupled else {"pre_f": af}), "pre_g": ag, "pre_o": ao,
+            "i": i, "f": f, "g": g, "o": o, "c": c, "tanh_c": tanh_c, "h": o * tanh_c}
+
+
 def _step(layer: FloatLayer, x, h, c):
     """One step: x (B, I), h and c (B, H) -> named signals, each (B, H)."""
     ax = x @ layer.w.T + layer.bias_x
+    gate = _place(layer, 0)
     if layer.cell is Cell.LINEAR:
-        return {"a": ax, "h": FUNCTIONS[layer.activation](ax)}
+        return {"a": ax, "h": gate(ax)}
     if layer.cell is Cell.RNN:
         a = ax + h @ layer.r.T + layer.bias_h
-        return {"a": a, "h": FUNCTIONS[layer.activation](a)}
+        return {"a": a, "h": gate(a)}
     if layer.cell is Cell.LSTM:
-        ai, af, ag, ao = np.split(ax + h @ layer.r.T + layer.bias_h, 4, axis=1)
-        i, f, g, o = _sigmoid(ai), _sigmoid(af), np.tanh(ag), _sigmoid(ao)
-        c = f * c + i * g
-        tc = np.tanh(c)
-        return {"pre_i": ai, "pre_f": af, "pre_g": ag, "pre_o": ao,
-                "i": i, "f": f, "g": g, "o": o, "c": c, "tanh_c": tc, "h": o * tc}
-    units = layer.units
+        return _lstm(layer, ax + h @ layer.r.T + layer.bias_h, c)
+    units, candidate = layer.units, _place(layer, 1)
     xr, xz, xn = np.split(ax, 3, axis=1)
     rz = h @ layer.r[:2 * units].T + layer.bias_h[:2 * units]
     ar, az = xr + rz[:, :units], xz + rz[:, units:]
-    r, z = _sigmoid(ar), _sigmoid(az)
+    r, z = gate(ar), gate(az)
     r_n, bias_n = layer.r[2 * units:], layer.bias_h[2 * units:]
     if layer.cell is Cell.GRU:
         hn = h @ r_n.T + bias_n
@@ -88,7 +109,7 @@ def _step(layer: FloatLayer, x, h, c):
         rh = r * h
         an = xn + rh @ r_n.T + bias_n
         signals = {"rh": rh}
-    n = np.tanh(an)
+    n = candidate(an)
     return signals | {"pre_r": ar, "pre_z": az, "pre_n": an, "r": r, "z": z, "n": n,
                       "h": n + z * (h - n)}
 

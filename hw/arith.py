@@ -1,8 +1,10 @@
-"""The Amaranth twins of ``golden.fixed``: the only places where hardware narrows a number."""
+"""The Amaranth twins of ``golden.fixed``: the only places where hardware narrows or bounds a
+number.
+"""
 
 from amaranth import *
 
-__all__ = ["round_shift", "saturate"]
+__all__ = ["bound", "round_shift", "saturate"]
 
 
 def round_shift(value, shift: int) -> Value:
@@ -34,3 +36,11 @@ def saturate(value, width: int) -> tuple:
     clipped = ~(top.all() | ~top.any())
     edge = Cat((~sign).replicate(width - 1), sign)
     return Mux(clipped, edge, value[:width]).as_signed(), clipped
+
+
+def bound(value, limit) -> Value:
+    """Clip a signed value to [-limit, limit], in its own width; ``limit`` is not negative."""
+    value, limit = Value.cast(value), Value.cast(limit)
+    if not value.shape().signed:
+        raise TypeError(f"Value must be signed, not {value.shape()!r}")
+    return Mux(value > limit, limit, Mux(value < -limit, -limit, value))[:len(value)].as_signed()

@@ -9,11 +9,12 @@ from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from .activation import ActivationUnit
-from .arith import round_shift, saturate
+from .arith import bound, round_shift, saturate
 from .blocks import delay, stages
 from .layout import Layout
 from .pipeline import Pipeline
 from .program import Op
+from .style import select
 
 __all__ = ["Combine"]
 
@@ -151,6 +152,11 @@ class Combine(wiring.Component):
             sums = delay(m, self._rounded_sum(nx, mul.p, gate), pipeline.stage, name="sums")
             value, _ = saturate(sums >> 1, pre.width)
             candidate = delay(m, value, 1, name="candidate")
+            if program.clips:
+                none = 1 << (pre.width - 1)
+                candidate = bound(candidate, select(
+                    program, (Op.GRU,), tags[at.state], unsigned(pre.width),
+                    lambda style: none if style.limits[1] is None else style.limits[1]))
             argument = candidate if not lstm else Mux(tags[at.state].op == Op.GRU, candidate,
                                                       argument).as_signed()
         return argument

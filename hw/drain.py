@@ -39,7 +39,8 @@ class Drain(wiring.Component):
         phase = program.phases[number]
         last_phase = phase is program.phases[-1]
         later = [p for p in program.phases[number + 1:] if p.sweep == phase.sweep]
-        kept = {} if not program.max_steps else {
+        kept = {"style": program.styles.index(phase.style)} if self._layout.style_bits else {}
+        kept |= {} if not program.max_steps else {
             "to_sequence": int(phase.to_sequence), "reverse": int(phase.reverse),
             "sequence_end": int(not any(p.to_sequence for p in later))}
         return kept | {"op": phase.op, "function": Function[phase.function],
@@ -107,7 +108,7 @@ class Drain(wiring.Component):
             out.masked.eq(tag.first_step & (0 if program.network.loads_state else 1)),
             out.swapped.eq(row["swapped"]), out.to_vector.eq(row["to_vector"]),
             out.to_output.eq(row["to_output"] & (tag.last_step | ~row["output_last"])),
-            *(out[name].eq(row[name]) for name in ("to_sequence", "reverse", "sequence_end")
-              if name in row),
+            *(out[name].eq(row[name])
+              for name in ("style", "to_sequence", "reverse", "sequence_end") if name in row),
             out.end.eq(row["end"] & tag.last_step & last_group), out.boundary.eq(last_group)]
         return m

@@ -7,6 +7,7 @@ from amaranth.lib.wiring import In, Out
 from golden.network import Activation
 
 from .activation import ActivationUnit
+from .arith import bound
 from .blocks import delay, stages
 from .combine import Combine
 from .image import row_image
@@ -14,6 +15,7 @@ from .layout import Function, Layout
 from .pipeline import Pipeline
 from .program import Op
 from .requantise import Requantise
+from .style import select
 
 __all__ = ["ElementWise"]
 
@@ -56,7 +58,7 @@ class ElementWise(wiring.Component):
     @staticmethod
     def latency(program) -> int:
         """Cycles from a neuron's last row to its result."""
-        return _to_gate(program.pipeline) + Combine.latency(program)
+        return _to_gate(program) + Combine.latency(program)
 
     def elaborate(self, platform):
         m = Module()
@@ -80,14 +82,17 @@ class ElementWise(wiring.Component):
         shift = rows.r_data[fmt.width - fmt.shift_width:]
         m.d.comb += [requantise.acc.eq(self.row), requantise.bias.eq(bias),
                      requantise.shift.eq(shift)]
-        pre = requantise.pre
-
-        lead, to_gate = self.lead(pipeline), _to_gate(pipeline)
+        lead, to_gate = self.lead(pipeline), _to_gate(program)
         tags = stages(m, self.tag, lead + to_gate, name="tag", reset_less=False)
         at_row, at_pre = tags[lead], tags[lead + Requantise.latency(pipeline)]
         if fmt.split:
             m.submodules.requantise_first = first = Requantise(fmt, **widths)
             self._split(m, first, requantise, rows.r_data, at_row, at_pre, combine)
+        pre = requantise.pre
+        if program.clips:
+            limited = bound(pre, self._limit(at_pre))
+            pre = delay(m, limited, pipeline.stage, name="limited")
+            at_pre = tags[lead + Requantise.latency(pipeline) + pipeline.stage]
         m.submodules.activation = unit = ActivationUnit(
             program.table, family=layout.family, pipeline=pipeline)
         function = Signal(2)
@@ -107,6 +112,20 @@ class ElementWise(wiring.Component):
                                      + (combine.cell_clipped & combine.cell_valid))]
         return m
 
+    def _limit(self, tag) -> Value:
+        """Bound of a row's pre-activation; the two parts of a split row come without one."""
+        program, width = self._layout.program, self._layout.program.network.pre.width
+        none = 1 << (width - 1)  # above every code
+
+        def limit(place, ops):
+            return select(program, ops, tag, unsigned(width), lambda style: (
+                none if style.limits[place] is None else style.limits[place]))
+
+        with_candidate = Op.LSTM, Op.CANDIDATE
+        candidate = (tag.op == Op.CANDIDATE) | ((tag.op == Op.LSTM) & (tag.gate == 2))
+        return Mux(candidate, limit(1, with_candidate),
+                   limit(0, [op for op in Op if op is not Op.CANDIDATE]))
+
     def _split(self, m: Module, first, second, word, at_row, at_pre, combine):
         """The candidate row's two parts through a requantiser each, lined up with the gates."""
         fmt, pipeline = self._layout.rows, self._layout.program.pipeline
@@ -118,11 +137,13 @@ class ElementWise(wiring.Component):
             m.d.comb += second.bias.eq(h_bias)
         nx = Mux(at_pre.swapped, second.pre, first.pre).as_signed()
         nh = Mux(at_pre.swapped, first.pre, second.pre).as_signed()
-        to_gate = ActivationUnit.latency(pipeline)
+        to_gate = _to_gate(self._layout.program) - Requantise.latency(pipeline)
         m.d.comb += [combine.nx.eq(delay(m, nx, to_gate, name="nx")),
                      combine.nh.eq(delay(m, nh, to_gate, name="nh"))]
 
 
-def _to_gate(pipeline: Pipeline) -> int:
+def _to_gate(program) -> int:
     """Cycles from a row to its gate value."""
-    return Requantise.latency(pipeline) + ActivationUnit.latency(pipeline)
+    pipeline = program.pipeline
+    return (Requantise.latency(pipeline) + program.clips * pipeline.stage
+            + ActivationUnit.latency(pipeline))

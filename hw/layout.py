@@ -59,6 +59,11 @@ class Layout:
         return max(1, ceil_log2(len(self.program.phases)))
 
     @property
+    def style_bits(self) -> int:
+        """Index of a style; 0 where all phases have the same."""
+        return ceil_log2(len(self.program.styles))
+
+    @property
     def rows(self) -> RowFormat:
         return row_format(self.program)
 
@@ -160,8 +165,9 @@ class Layout:
     @property
     def row_tag(self) -> data.StructLayout:
         """A row of every post on its way through the element-wise pipelines."""
+        style = {"style": self.style_bits} if self.style_bits else {}
         return data.StructLayout({
-            "valid": 1,
+            "valid": 1, **style,
             "op": Op, "function": 2, "gate": 2,
             "anchor": 1,             # the neurons' last row: their results come of it
             "group": self.group_bits,  # index of the neurons' states and trace

@@ -7,6 +7,8 @@ import numpy as np
 
 from golden.network import Activation
 
+from .style import Style
+
 __all__ = ["Op", "Phase", "Segment", "Source"]
 
 
@@ -86,6 +88,7 @@ class Phase:
         It stands at step T - 1 - s in the sweep's step s.
     to_sequence : bool
         Its results are kept, step by step, for the next sweep.
+    style : Style
     """
 
     layer: int
@@ -107,6 +110,7 @@ class Phase:
     sweep: int = 0
     reverse: bool = False
     to_sequence: bool = False
+    style: Style = Style()
 
     @property
     def rows(self) -> int:

@@ -12,17 +12,16 @@ it as often as ``hw.sweeps`` says. Then the phases stand in the order of their s
 
 from dataclasses import dataclass
 
-import numpy as np
 from amaranth.utils import bits_for
 
-from golden.network import Activation, Cell, IntLayer, IntNetwork
+from golden.network import Cell, IntNetwork
 from golden.tables import TanhTable, make_table
 
+from .builder import Builder
 from .mac import word_width
 from .packed import Packing
 from .phase import Op, Phase, Segment, Source
 from .pipeline import DEEP, Pipeline
-from .sweeps import assign_sweeps
 
 MAX_STEPS = 1 << 16  # of a sequence that is stored
 
@@ -96,6 +95,16 @@ class Program:
     def uses(self, *ops) -> bool:
         """True if a phase has one of the element-wise steps."""
         return any(phase.op in ops for phase in self.phases)
+
+    @property
+    def styles(self) -> tuple:
+        """The different styles of the phases' element-wise steps."""
+        return tuple(dict.fromkeys(phase.style for phase in self.phases))
+
+    @property
+    def clips(self) -> bool:
+        """True if the pre-activations of some phase are bounded."""
+        return any(limit is not None for style in self.styles for limit in style.limits)
 
     @property
     def slots(self) -> int:
@@ -213,107 +222,6 @@ class Program:
         return groups + (self.state_words if last and self.network.returns_state else 0)
 
 
-def _interleave(values, units: int, posts: int) -> np.ndarray:
-    """Gate-major rows (G*H, ...) to rows in groups of ``posts`` neurons, filled up with zeros.
-
-    Row (j*G + k)*posts + p is gate k of neuron j*posts + p.
-    """
-    gates, groups = len(values) // units, -(-units // posts)
-    full = np.zeros((gates, groups * posts, *values.shape[1:]), dtype=values.dtype)
-    full[:, :units] = values.reshape(gates, units, *values.shape[1:])
-    grouped = full.reshape(gates, groups, posts, *values.shape[1:])
-    return np.swapaxes(grouped, 0, 1).reshape(-1, *values.shape[1:])
-
-
-class _Builder:
-    """Collects phases while bases are handed out."""
-
-    def __init__(self, network: IntNetwork, *, word: int, posts: int):
-        self.network, self.word, self.posts = network, word, posts
-        self.sweeps = assign_sweeps(network)
-        self.phases, self.n_units = [], 0
-        self.bases = [0] * len(network.layers)
-        # Results of a sweep stand side by side, so that one stretch of columns can read them.
-        for idx in sorted(range(len(self.bases)), key=lambda idx: self.sweeps[idx]):
-            self.bases[idx] = self.allocate(network.layers[idx].units)
-
-    def allocate(self, units: int) -> int:
-        base = self.n_units
-        self.n_units += -(-units // self.word) * self.word
-        return base
-
-    def _read(self, idx: int, source: Source) -> bool:
-        """True if some layer reads the results of layer ``idx`` from there."""
-        later = source is Source.KEPT
-        return any(idx in self.network.reads(k) and self.sweeps[k] == self.sweeps[idx] + later
-                   for k in range(idx + 1, len(self.bases)))
-
-    def kept(self, sweep: int) -> list:
-        """Layers of a sweep whose results the next one reads."""
-        return [idx for idx, own in enumerate(self.sweeps)
-                if own == sweep and self._read(idx, Source.KEPT)]
-
-    def input_segment(self, idx: int) -> tuple:
-        """(source, base, W, shift) of what a layer reads: one stretch, zeros for what it skips."""
-        layer, reads = self.network.layers[idx], self.network.reads(idx)
-        if reads[0] < 0:
-            return Source.INPUT, 0, layer.w, layer.x_shift
-        source, origin = Source.NEW, 0
-        if self.sweeps[reads[0]] != self.sweeps[idx]:
-            source = Source.KEPT
-            origin = min(self.bases[k] for k in self.kept(self.sweeps[reads[0]]))
-        ends = [self.bases[k] + self.network.layers[k].units for k in reads]
-        base, column = min(self.bases[k] for k in reads), 0
-        w = np.zeros((len(layer.w), max(ends) - base), dtype=np.int64)
-        for k in reads:
-            units = self.network.layers[k].units
-            w[:, self.bases[k] - base:][:, :units] = layer.w[:, column:column + units]
-            column += units
-        return source, base - origin, w, layer.x_shift
-
-    def phase(self, idx: int, layer: IntLayer, op: Op, rows, segments, *, output: bool,
-              dest: int | None = None, to_vector: bool = True, function=Activation.IDENTITY):
-        """``rows`` selects gate-major rows; ``segments`` are (source, base, matrix, shift)."""
-        def pick(values):
-            return _interleave(values[rows], layer.units, self.posts)
-
-        last = idx == len(self.network.layers) - 1
-        self.phases.append(Phase(
-            layer=idx, op=op, function=function, units=layer.units, posts=self.posts,
-            rows_per_unit=len(layer.bias_x[rows]) // layer.units,
-            segments=tuple(Segment(source=s, base=b, weights=pick(w), shift=k)
-                           for s, b, w, k in segments),
-            bias=pick(layer.bias_x), split_bias=pick(layer.bias_h),
-            shift=pick(layer.acc_frac - layer.pre.frac), unit_base=self.bases[idx],
-            dest_base=self.bases[idx] if dest is None else dest, to_vector=to_vector,
-            to_output=output and last, output_last_only=self.network.last_step_only,
-            last_only=layer.last_only, sweep=self.sweeps[idx], reverse=layer.reverse,
-            to_sequence=output and self._read(idx, Source.KEPT)))
-
-    def layer(self, idx: int) -> None:
-        """The phases of one layer."""
-        layer, x = self.network.layers[idx], self.input_segment(idx)
-        every = slice(None)
-        if layer.cell is Cell.LINEAR:
-            self.phase(idx, layer, Op.RESULT, every, [x], output=True,
-                       to_vector=self._read(idx, Source.NEW), function=layer.activation)
-            return
-        own = (Source.OLD, self.bases[idx], layer.r, layer.h_shift)
-        # The oldest vector goes first: an input, or what the sweep before has kept, is there before
-        # h(t-1), a lower layer's h(t) after.
-        segments = [own, x] if x[0] is Source.NEW else [x, own]
-        if layer.cell is not Cell.GRU_RESET_BEFORE:
-            op = {Cell.RNN: Op.RESULT, Cell.LSTM: Op.LSTM, Cell.GRU: Op.GRU}[layer.cell]
-            self.phase(idx, layer, op, every, segments, output=True, function=layer.activation)
-            return
-        gated = self.allocate(layer.units)
-        parts = [slice(k * layer.units, (k + 1) * layer.units) for k in range(3)]
-        self.phase(idx, layer, Op.RESET, parts[0], segments, output=False, dest=gated)
-        self.phase(idx, layer, Op.UPDATE, parts[1], segments, output=False, to_vector=False)
-        reset = (Source.NEW, gated, layer.r, layer.h_shift)
-        self.phase(idx, layer, Op.CANDIDATE, parts[2], [x, reset], output=True)
-
-
 def _check_array(lanes, cols, posts) -> None:
     """ValueError unless an array can be built so."""
     if not isinstance(lanes, int) or not 1 <= lanes <= 4096:
@@ -383,7 +291,7 @@ def make_program(network: IntNetwork, *, lanes: int, cols: int = 1, posts: int =
         raise ValueError(f"A network with reverse layers stores each sequence: max_steps must be 1 "
                          f"to {MAX_STEPS}, not {max_steps}")
     packing = _packing(network, lanes) if pack else None
-    build = _Builder(network, word=max(cols, posts), posts=posts)
+    build = Builder(network, word=max(cols, posts), posts=posts)
     for idx in sorted(range(len(network.layers)), key=lambda idx: build.sweeps[idx]):
         build.layer(idx)
     return Program(network=network, lanes=lanes, cols=cols, posts=posts, pipeline=pipeline,

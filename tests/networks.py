@@ -1,8 +1,9 @@
 """Random networks and batches for the tests: one place that says what a small network looks like.
 
 A layer is a tuple (cell, units, *words); the words are an activation ("relu", "sigmoid", ...),
-"last" for a layer of the last step alone, "final" for one of the last states alone, "reverse", or a
-tuple of the layers that it reads.
+"last" for a layer of the last step alone, "final" for one of the last states alone, "reverse", a
+tuple of the layers that it reads, or a dict of what is out of the ordinary in its cell: clip,
+coupled, and the scale of its peepholes.
 """
 
 import numpy as np
@@ -45,9 +46,12 @@ def make_layer(spec, inputs: int, rng, *, name: str = "layer", scale: float = 1.
     rows = len(GATES[cell]) * units
     linear = cell is Cell.LINEAR
     default = Activation.TANH if cell is Cell.RNN else Activation.IDENTITY
-    function = next((Activation(word) for word in words if word in set(Activation)), default)
+    function = next((Activation(word) for word in words if word in list(Activation)), default)
+    own = dict(next((word for word in words if isinstance(word, dict)), {}))
+    if "peephole" in own:
+        own["peephole"] = np.random.default_rng(units).normal(size=(3, units)) * own["peephole"]
     return FloatLayer(
-        name=name, cell=cell, units=units, activation=function,
+        name=name, cell=cell, units=units, activation=function, **own,
         w=rng.normal(size=(rows, inputs)) * scale * balance / np.sqrt(inputs),
         r=None if linear else rng.normal(size=(rows, units)) * scale / np.sqrt(units),
         bias_x=rng.normal(size=rows) * 0.3,

@@ -62,14 +62,31 @@ class _Layer:
         self.bias_x = [int(b) / two ** frac for b, frac in zip(layer.bias_x, fracs, strict=True)]
         self.bias_h = [int(b) / two ** frac for b, frac in zip(layer.bias_h, fracs, strict=True)]
 
+        self.p = None if layer.peephole is None else [
+            [int(p) / two ** (fracs[k * layer.units + j] + layer.peephole_lift - network.cell.frac)
+             for j, p in enumerate(row)] for k, row in zip((0, 1, 3), layer.peephole)]
+
     def from_x(self, row: int, x) -> Fraction:
         return sum((w * v for w, v in zip(self.w[row], x, strict=True)), self.bias_x[row])
 
     def from_h(self, row: int, h) -> Fraction:
         return sum((r * v for r, v in zip(self.r[row], h, strict=True)), self.bias_h[row])
 
-    def function(self, value: Fraction, which: Activation) -> Fraction:
-        return table_value(value, self.table, which)
+    def function(self, value: Fraction, idx: int) -> Fraction:
+        """That of a place."""
+        place = self.layer.place(idx)
+        which = place.function.activation
+        if which in (Activation.SIGMOID, Activation.TANH):
+            return table_value(value, self.table, which)
+        result = max(value, Fraction(0)) if which is Activation.RELU else value
+        return narrow(result, place.out)
+
+    def bounded(self, value: Fraction, idx: int) -> Fraction:
+        place = self.layer.place(idx)
+        if place.limit is None:
+            return value
+        limit = place.limit / Fraction(2) ** place.pre.frac
+        return min(max(value, -limit), limit)
 
     def step(self, x, h, c) -> dict:
         """Signals of one step, each a list of H values; x, h, c likewise."""
@@ -91,47 +108,49 @@ class _Layer:
         total = self.from_x(j, x)
         if self.layer.cell is Cell.RNN:
             total += self.from_h(j, h)
-        pre = narrow(total, self.layer.pre)
-        which = self.layer.activation
-        if which in (Activation.SIGMOID, Activation.TANH):
-            return {"pre": pre, "h": self.function(pre, which)}
-        result = max(pre, Fraction(0)) if which is Activation.RELU else pre
-        return {"pre": pre, "h": narrow(result, self.layer.h)}
+        pre = self.bounded(narrow(total, self.layer.place(0).pre), 0)
+        return {"pre": pre, "h": self.function(pre, 0)}
 
-    def pre(self, row: int, x, h) -> Fraction:
-        return narrow(self.from_x(row, x) + self.from_h(row, h), self.layer.pre)
+    def pre(self, row: int, x, h, idx: int, peephole=Fraction(0)) -> Fraction:
+        total = self.from_x(row, x) + self.from_h(row, h) + peephole
+        return self.bounded(narrow(total, self.layer.place(idx).pre), idx)
 
     def lstm(self, j: int, units: int, x, h, c) -> dict:
-        gate = self.network.gate
-        pre_i, pre_f, pre_g, pre_o = (self.pre(k * units + j, x, h) for k in range(4))
-        i, f, o = (self.function(a, Activation.SIGMOID) for a in (pre_i, pre_f, pre_o))
-        g = self.function(pre_g, Activation.TANH)
+        gate, last = self.network.gate, self.layer.place(2)
+        p_i, p_f, p_o = (p[j] for p in self.p) if self.p else (Fraction(0),) * 3
+        pre_i, pre_g = self.pre(j, x, h, 0, p_i * c[j]), self.pre(2 * units + j, x, h, 1)
+        i, g = self.function(pre_i, 0), self.function(pre_g, 1)
+        if self.layer.coupled:
+            f, more = narrow(1 - i, gate), {}
+        else:
+            more = {"pre_f": self.pre(units + j, x, h, 0, p_f * c[j])}
+            f = self.function(more["pre_f"], 0)
         new = narrow(f * c[j] + i * g, self.network.cell)
-        tanh_c = self.function(narrow(new, self.network.pre), Activation.TANH)
-        return {"pre_i": pre_i, "pre_f": pre_f, "pre_g": pre_g, "pre_o": pre_o, "i": i, "f": f,
-                "g": g, "o": o, "c": new, "tanh_c": tanh_c, "h": narrow(o * tanh_c, gate)}
+        pre_o = self.pre(3 * units + j, x, h, 0, p_o * new)
+        o, tanh_c = self.function(pre_o, 0), self.function(narrow(new, last.pre), 2)
+        return more | {"pre_i": pre_i, "pre_g": pre_g, "pre_o": pre_o, "i": i, "f": f, "g": g,
+                       "o": o, "c": new, "tanh_c": tanh_c, "h": narrow(o * tanh_c, self.layer.h)}
 
     def gru(self, j: int, units: int, x, h) -> dict:
-        pre_r, pre_z = self.pre(j, x, h), self.pre(units + j, x, h)
-        r, z = (self.function(a, Activation.SIGMOID) for a in (pre_r, pre_z))
-        row = 2 * units + j
-        pre_nx = narrow(self.from_x(row, x), self.layer.pre)
-        pre_nh = narrow(self.from_h(row, h), self.layer.pre)
-        pre_n = narrow(pre_nx + r * pre_nh, self.layer.pre)
-        n = self.function(pre_n, Activation.TANH)
+        pre_r, pre_z = self.pre(j, x, h, 0), self.pre(units + j, x, h, 0)
+        r, z = self.function(pre_r, 0), self.function(pre_z, 0)
+        row, fmt = 2 * units + j, self.layer.place(1).pre
+        pre_nx, pre_nh = narrow(self.from_x(row, x), fmt), narrow(self.from_h(row, h), fmt)
+        pre_n = self.bounded(narrow(pre_nx + r * pre_nh, fmt), 1)
+        n = self.function(pre_n, 1)
         return {"pre_r": pre_r, "pre_z": pre_z, "pre_nx": pre_nx, "pre_nh": pre_nh, "r": r, "z": z,
-                "pre_n": pre_n, "n": n, "h": narrow(n + z * (h[j] - n), self.network.gate)}
+                "pre_n": pre_n, "n": n, "h": narrow(n + z * (h[j] - n), self.layer.h)}
 
     def reset_update(self, j: int, units: int, x, h) -> dict:
-        pre_r, pre_z = self.pre(j, x, h), self.pre(units + j, x, h)
-        r, z = (self.function(a, Activation.SIGMOID) for a in (pre_r, pre_z))
+        pre_r, pre_z = self.pre(j, x, h, 0), self.pre(units + j, x, h, 0)
+        r, z = self.function(pre_r, 0), self.function(pre_z, 0)
         return {"pre_r": pre_r, "pre_z": pre_z, "r": r, "z": z,
-                "rh": narrow(r * h[j], self.network.gate)}
+                "rh": narrow(r * h[j], self.layer.h)}
 
     def candidate(self, j: int, units: int, x, h, rh, z) -> dict:
-        pre_n = self.pre(2 * units + j, x, rh)
-        n = self.function(pre_n, Activation.TANH)
-        return {"pre_n": pre_n, "n": n, "h": narrow(n + z * (h[j] - n), self.network.gate)}
+        pre_n = self.pre(2 * units + j, x, rh, 1)
+        n = self.function(pre_n, 1)
+        return {"pre_n": pre_n, "n": n, "h": narrow(n + z * (h[j] - n), self.layer.h)}
 
 
 def _formats(layer: IntLayer, network: IntNetwork) -> dict:

@@ -46,8 +46,6 @@ def _state_of_data():
 
 
 NOT_YET = [
-    *((f"clip {value}", lambda v=value: attribute(clip=v), "clip is not supported; export")
-      for value in (0.5, 0.0, -1.0, float("nan"), float("inf"))),
     ("input_forget", lambda: attribute(input_forget=1), "input_forget=1 .coupled gates. is not"),
     ("peepholes", _peepholes, "has peepholes .input P.; train it without"),
     ("lengths 3 of 4", lambda: _lengths([3]), "has sequence lengths .input sequence_lens.; export"),
@@ -82,6 +80,8 @@ NEVER = [
     ("two directions of a GRU", lambda: _second_direction("GRU", "forward"), r"\(2, 9, 4\)"),
     ("two directions, reverse", lambda: _second_direction(direction="reverse"), "LSTM_0"),
     ("direction of another kind", lambda: attribute(direction=1), "'direction' must be a text"),
+    *((f"clip {value}", lambda v=value: attribute(clip=v), "clip must be above 0 and finite, not")
+      for value in (0.0, -1.0, float("nan"), float("inf"))),
     ("activations as one text", lambda: attribute(activations="Tanh"), "must be texts, not a text"),
 ]
 

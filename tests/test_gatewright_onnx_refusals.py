@@ -13,7 +13,7 @@ from gatewright.onnx_import import import_onnx
 
 @pytest.mark.parametrize("kind, attrs, words", [
     ("LSTM", {"direction": "sideways"}, "direction 'sideways'"),
-    ("LSTM", {"clip": 0.5}, "clip"), ("LSTM", {"input_forget": 1}, "input_forget"),
+    ("LSTM", {"clip": -0.5}, "clip"), ("LSTM", {"input_forget": 1}, "input_forget"),
     ("LSTM", {"activations": ["Sigmoid", "Tanh", "Relu"]}, "activations"),
     ("LSTM", {"activations": ["Sigmoid", "Tanh"]}, "activations"),
     ("RNN", {"activations": ["Affine"]}, "activations ..Affine"),

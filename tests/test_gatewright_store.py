@@ -87,9 +87,9 @@ def whole(tmp_path_factory):
 DAMAGED = {
     "empty": b"", "text": b"hello\n", "pickle": pickle.dumps({"head": 1}),
     "other archive": _npz(head=np.arange(3), a0=np.arange(3)), "no head": _npz(a0=np.arange(3)),
-    "list": _head("[1]"), "not JSON": _head("{"), "no records": _head('{"format": 2}'),
-    "unknown record": _head('{"format": 2, "float": {"record": "os", "fields": {}}}'),
-    "deep": _head('{"format": 2, "float": ' + "[" * 100000),
+    "list": _head("[1]"), "not JSON": _head("{"), "no records": _head('{"format": 3}'),
+    "unknown record": _head('{"format": 3, "float": {"record": "os", "fields": {}}}'),
+    "deep": _head('{"format": 3, "float": ' + "[" * 100000),
     "objects": _npz(head=np.array([{}], dtype=object)),
 }
 
@@ -130,10 +130,10 @@ def test_other_format(tmp_path, whole):
     with zipfile.ZipFile(io.BytesIO(whole)) as archive:
         arrays = {name[:-4]: np.load(io.BytesIO(archive.read(name)))
                   for name in archive.namelist()}
-    text = arrays["head"].tobytes().replace(b'"format": 2', b'"format": 9')
+    text = arrays["head"].tobytes().replace(b'"format": 3', b'"format": 9')
     arrays["head"] = np.frombuffer(text, dtype=np.uint8)
     path.write_bytes(_npz(**arrays))
-    with pytest.raises(GatewrightError, match="network.npz': has format 9, not 2; make the folder"):
+    with pytest.raises(GatewrightError, match="network.npz': has format 9, not 3; make the folder"):
         load_networks(path)
 
 

@@ -37,6 +37,17 @@ EXACT = {
                   {"act_width": 12, "operand_width": 27}),
     "huge": ((RNN, GRU), {"scale": 1e6}, {}),
     "tiny": ((RNN, LSTM), {"scale": 1e-5}, {}),
+    "clip": (((*LSTM, {"clip": 0.7}), (*GRU, {"clip": 0.3}), (*GRU_BEFORE, {"clip": 0.5}),
+              (*RNN, {"clip": 0.2})), {"scale": 3.0}, {}),
+    "clip_relu": ((("rnn", 4, "relu", {"clip": 0.8}),), {"scale": 3.0}, {}),
+    "clip_far": (((*LSTM, {"clip": 100.0}),), {}, {}),
+    "clip_tiny": (((*LSTM, {"clip": 1e-9}), (*GRU, {"clip": 1e-9})), {}, {"act_width": 6}),
+    "coupled": (((*LSTM, {"coupled": True}),), {"scale": 3.0}, {}),
+    "peepholes": (((*LSTM, {"peephole": 1.0}),), {"loads": True}, {}),
+    "peepholes_tiny": (((*LSTM, {"peephole": 1e-4}),), {"loads": True}, {"weight_width": 5}),
+    "peepholes_huge": (((*LSTM, {"peephole": 1e4}),), {"scale": 1e-3}, {"cell_width": 24}),
+    "lstm_all": (((*LSTM, {"peephole": 2.0, "coupled": True, "clip": 1.5}), LSTM),
+                 {"loads": True, "scale": 2.0}, {"act_width": 12}),
 }
 
 

@@ -6,7 +6,7 @@ from amaranth import *
 from amaranth.sim import Simulator
 
 from golden import fixed
-from hw.arith import round_shift, saturate
+from hw.arith import bound, round_shift, saturate
 
 
 def evaluate(width: int, functions, values) -> list:
@@ -96,3 +96,21 @@ def test_shift_then_saturate(width):
 def test_unsigned_wrong(function):
     with pytest.raises(TypeError, match=r"^Value must be signed, not unsigned\(4\)$"):
         function(Signal(4), 2)
+
+
+@pytest.mark.parametrize("width", range(1, 8))
+def test_bound_every_value(width):
+    """Limits from 0 to beyond the width: constants, and values that come from elsewhere."""
+    values = np.arange(-(1 << (width - 1)), 1 << (width - 1))
+    limits = range((1 << (width - 1)) + 3)
+    expected = np.stack([fixed.bound(values, limit) for limit in limits], axis=1)
+    got = evaluate(width, [lambda v, k=k: bound(v, k) for k in limits], values)
+    assert np.array_equal(got, expected)
+    got = evaluate(width, [lambda v, k=k: bound(v, C(k, width + 2)) for k in limits], values)
+    assert np.array_equal(got, expected)
+    assert np.array_equal(fixed.bound(values, None), values)
+
+
+def test_bound_wrong():
+    with pytest.raises(TypeError, match=r"^Value must be signed, not unsigned\(4\)$"):
+        bound(Signal(4), 3)

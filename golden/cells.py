@@ -1,0 +1,155 @@
+"""What a cell computes from its row sums: gates, their order, the functions and what bounds them.
+
+A cell's functions stand at *places*: LSTM has f (gates i, f, o), g (candidate) and h (of the new
+cell state); GRU has f (r, z) and g (candidate n); RNN and linear layers have one. The names are
+those of the ONNX operators.
+
+Dimensions: H units, G gates (rows per unit).
+"""
+
+from dataclasses import dataclass
+from enum import StrEnum
+from types import MappingProxyType
+
+import numpy as np
+
+from .fixed import Fixed
+
+__all__ = ["Activation", "Cell", "FloatCell", "Function", "GATES", "IntCell", "PLACES", "Place"]
+
+
+class Cell(StrEnum):
+    """What a layer computes from its row sums (ONNX operators RNN, GRU, LSTM, Gemm)."""
+
+    RNN = "rnn"                            # h = activation(a); activation tanh or relu
+    LSTM = "lstm"                          # c = f*c + i*g; h = o*tanh(c)
+    GRU = "gru"                            # reset after the product: linear_before_reset=1
+    GRU_RESET_BEFORE = "gru_reset_before"  # linear_before_reset=0
+    LINEAR = "linear"                      # y = activation(a), no recurrence
+
+
+class Activation(StrEnum):
+    """Element-wise function."""
+
+    IDENTITY = "identity"
+    RELU = "relu"
+    SIGMOID = "sigmoid"
+    TANH = "tanh"
+
+
+GATES = MappingProxyType({
+    Cell.RNN: ("a",), Cell.LINEAR: ("a",), Cell.LSTM: ("i", "f", "g", "o"),
+    Cell.GRU: ("r", "z", "n"), Cell.GRU_RESET_BEFORE: ("r", "z", "n"),
+})
+
+# The place of each gate's function; an LSTM's third place has no row.
+PLACES = MappingProxyType({
+    Cell.RNN: (0,), Cell.LINEAR: (0,), Cell.LSTM: (0, 0, 1, 0),
+    Cell.GRU: (0, 0, 1), Cell.GRU_RESET_BEFORE: (0, 0, 1),
+})
+
+
+@dataclass(frozen=True, kw_only=True)
+class Function:
+    """A function of a place.
+
+    Parameters
+    ----------
+    activation : Activation
+    """
+
+    activation: Activation
+
+
+_SIGMOID, _TANH = Function(activation=Activation.SIGMOID), Function(activation=Activation.TANH)
+_DEFAULTS = MappingProxyType({Cell.LSTM: (_SIGMOID, _TANH, _TANH), Cell.GRU: (_SIGMOID, _TANH),
+                              Cell.GRU_RESET_BEFORE: (_SIGMOID, _TANH)})
+
+
+def _defaults(cell: Cell, activation: Activation) -> tuple:
+    return _DEFAULTS.get(cell) or (Function(activation=activation),)
+
+
+@dataclass(frozen=True, kw_only=True)
+class FloatCell:
+    """What is out of the ordinary in a layer's cell; the base of ``FloatLayer``.
+
+    Parameters
+    ----------
+    clip : float > 0 or None
+        Bounds what goes into the functions of all gates to [-clip, clip]. The cell state that goes
+        into an LSTM's h is not bounded: so onnxruntime does it.
+    coupled : bool
+        LSTM only: f = 1 - i (ONNX ``input_forget``); the rows of f mean nothing.
+    peephole : float64 (3, H) or None
+        LSTM only, for i, f, o: i and f see P*c(t-1), o sees P*c(t).
+    """
+
+    clip: float | None = None
+    coupled: bool = False
+    peephole: np.ndarray | None = None
+
+    def __post_init__(self):
+        if self.clip is not None and not self.clip > 0:
+            raise ValueError(f"Layer {self.name!r}: clip must be above 0, not {self.clip!r}")
+        if self.cell is not Cell.LSTM and (self.coupled or self.peephole is not None):
+            raise ValueError(f"Layer {self.name!r}: only an LSTM has coupled gates or peepholes")
+        if self.peephole is not None and self.peephole.shape != (3, self.units):
+            raise ValueError(f"Layer {self.name!r}: peepholes must be {(3, self.units)}, "
+                             f"not {self.peephole.shape}")
+
+    @property
+    def functions(self) -> tuple:
+        """The ``Function`` of each place."""
+        return _defaults(self.cell, self.activation)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Place:
+    """A function and its formats in the integer network.
+
+    Parameters
+    ----------
+    function : Function
+    pre, out : Fixed
+        What goes in and what comes out.
+    limit : int or None
+        Codes of ``pre`` are bounded to [-limit, limit] first.
+    """
+
+    function: Function
+    pre: Fixed
+    out: Fixed
+    limit: int | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class IntCell:
+    """The same in integers; the base of ``IntLayer``.
+
+    Parameters
+    ----------
+    places : tuple of Place
+        Empty: the cell's default functions, in the layer's ``pre`` and ``h``, without limits.
+    coupled : bool
+    peephole : int64 (3, H) or None
+        A code times one of c has ``peephole_lift`` more fractional bits than its row's sum.
+    peephole_lift : int
+    """
+
+    places: tuple = ()
+    coupled: bool = False
+    peephole: np.ndarray | None = None
+    peephole_lift: int = 0
+
+    def place(self, idx: int) -> Place:
+        """The function of place ``idx``."""
+        if self.places:
+            return self.places[idx]
+        return Place(function=_defaults(self.cell, self.activation)[idx], pre=self.pre, out=self.h)
+
+    @property
+    def row_shift(self) -> np.ndarray:
+        """Right shift from each row's sum to its pre-activation, int64 (G*H,)."""
+        fracs = [self.place(idx).pre.frac for idx in PLACES[self.cell]]
+        return self.acc_frac - np.repeat(np.array(fracs, dtype=np.int64), self.units)

@@ -1,0 +1,58 @@
+"""What a recurrent node can say about its cell: each compared with onnxruntime, step by step.
+
+onnx.reference has no part in this: it looks at neither ``clip`` nor ``input_forget``.
+"""
+
+import numpy as np
+import onnx_models as build
+import pytest
+from onnx_models import refused
+from test_gatewright_onnx_import import random_batch
+
+from gatewright.onnx_check import check_against_onnx, onnxruntime_outputs
+from gatewright.onnx_import import import_onnx
+
+pytest.importorskip("onnxruntime")
+
+OUTPUTS = {"LSTM": ("Y", "Y_h", "Y_c"), "GRU": ("Y", "Y_h"), "RNN": ("Y", "Y_h")}
+
+
+def matched(path, kind, *, large_state=False, change=None, **attrs):
+    """Import one node; its results, of wild inputs and states, are onnxruntime's."""
+    net = build.bare(kind, steps=7, outputs=OUTPUTS[kind])
+    node = net.nodes[-1]
+    node.attribute.extend(build.helper.make_attribute(k, v) for k, v in attrs.items())
+    if large_state:
+        node.input.extend([""] * (5 - len(node.input)) + [net.input("h", [1, 1, 3])])
+        if kind == "LSTM":
+            node.input.append(net.input("c", [1, 1, 3]))
+    if change:
+        change(net)
+    network = import_onnx(net.save(path / "net.onnx"))
+    batch = random_batch(network, 20)
+    for states in (batch.h0, batch.c0):
+        for values in states.values():
+            values *= 6
+    batch.x *= 3
+    assert check_against_onnx(network, path / "net.onnx", batch) < 1e-5
+    return network.layers[0], onnxruntime_outputs(network, path / "net.onnx", batch)[0]
+
+
+@pytest.mark.parametrize("large_state", [False, True])
+@pytest.mark.parametrize("clip", [0.05, 0.5, 2.0])
+@pytest.mark.parametrize("kind, attrs", [
+    ("RNN", {}), ("RNN", {"activations": ["Relu"]}), ("LSTM", {}), ("GRU", {}),
+    ("GRU", {"linear_before_reset": 1})])
+def test_clip(tmp_path, kind, attrs, clip, large_state):
+    """The sums of all gates, and in a reset-after GRU the candidate's only as a whole; never c."""
+    layer, found = matched(tmp_path, kind, clip=clip, large_state=large_state, **attrs)
+    assert layer.clip == np.float32(clip)
+    _, plain = matched(tmp_path, kind, large_state=large_state, **attrs)
+    assert np.abs(found["Y"] - plain["Y"]).max() > 1e-3
+
+
+@pytest.mark.parametrize("clip", [0.0, -1.0, float("nan"), float("inf")])
+def test_clip_wrong(tmp_path, clip):
+    net = build.bare("GRU")
+    net.nodes[-1].attribute.append(build.helper.make_attribute("clip", clip))
+    assert "clip must be above 0 and finite, not " in refused(net, tmp_path)
