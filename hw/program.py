@@ -174,13 +174,13 @@ class Program:
         return groups + (self.state_words if last and self.network.returns_state else 0)
 
 
-def _interleave(values, units: int, posts: int) -> np.ndarray:
-    """Gate-major rows (G*H, ...) to rows in groups of ``posts`` neurons, filled up with zeros.
+def _interleave(values, units: int, posts: int, fill: int = 0) -> np.ndarray:
+    """Gate-major rows (G*H, ...) to rows in groups of ``posts`` neurons, filled up with ``fill``.
 
     Row (j*G + k)*posts + p is gate k of neuron j*posts + p.
     """
     gates, groups = len(values) // units, -(-units // posts)
-    full = np.zeros((gates, groups * posts, *values.shape[1:]), dtype=values.dtype)
+    full = np.full((gates, groups * posts, *values.shape[1:]), fill, dtype=values.dtype)
     full[:, :units] = values.reshape(gates, units, *values.shape[1:])
     grouped = full.reshape(gates, groups, posts, *values.shape[1:])
     return np.swapaxes(grouped, 0, 1).reshape(-1, *values.shape[1:])
@@ -201,9 +201,10 @@ class _Builder:
     def phase(self, idx: int, layer: IntLayer, op: Op, rows, segments, *, dest: int,
               to_vector: bool, output: bool, function=Activation.IDENTITY):
         """``rows`` selects gate-major rows; ``segments`` are (source, base, matrix, shift)."""
-        def pick(values):
-            return _interleave(values[rows], layer.units, self.posts)
+        def pick(values, fill=0):
+            return _interleave(values[rows], layer.units, self.posts, fill)
 
+        shift = layer.acc_frac - layer.pre.frac
         last = idx == len(self.network.layers) - 1
         self.phases.append(Phase(
             layer=idx, op=op, function=function, units=layer.units, posts=self.posts,
@@ -211,7 +212,8 @@ class _Builder:
             segments=tuple(Segment(source=s, base=b, weights=pick(w), shift=k)
                            for s, b, w, k in segments),
             bias=pick(layer.bias_x), split_bias=pick(layer.bias_h),
-            shift=pick(layer.acc_frac - layer.pre.frac), unit_base=self.bases[idx],
+            # A shift of its own for the rows that fill up could make the shifter wider.
+            shift=pick(shift, shift[rows][0]), unit_base=self.bases[idx],
             dest_base=dest, to_vector=to_vector, to_output=output and last,
             output_last_only=self.network.last_step_only, last_only=layer.last_only))
 
