@@ -18,7 +18,8 @@ from golden.reference import Batch
 from .errors import DataRefused, GatewrightError, quote
 
 __all__ = ["LoadedBatch", "feeds_in_graph_layout", "from_graph_layout", "load_batch",
-           "load_float_outputs", "load_labels", "outputs_in_graph_layout", "to_graph_layout"]
+           "load_float_outputs", "load_labels", "load_weights", "outputs_in_graph_layout",
+           "to_graph_layout"]
 
 MAX_BYTES = 256 << 20           # of one file; also stops an archive that unpacks to far more
 MAX_VALUES = 1 << 25            # 256 MiB as float64, whatever the file's type
@@ -269,6 +270,16 @@ def load_labels(path: Path | str, n: int) -> np.ndarray:
                           "give labels for every sequence")
     _usable(labels, what)
     return labels[:n].reshape(n, *(size for size in labels.shape[1:] if size != 1))
+
+
+def load_weights(path: Path | str) -> dict:
+    """Weights that an ONNX file has as graph inputs: the arrays of an .npz, by name."""
+    what = quote(path, 200)
+    arrays = _arrays(Path(path), what)
+    if "" in arrays:
+        raise DataRefused(what, "is one array without a name", "save the weights by numpy.savez, "
+                          "each under the name of its graph input")
+    return arrays
 
 
 def load_float_outputs(network: FloatNetwork, path: Path | str, n: int) -> dict:

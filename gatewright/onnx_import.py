@@ -18,7 +18,8 @@ from .onnx_trace import Trace, trace
 __all__ = ["import_onnx"]
 
 
-def import_onnx(path: Path | str, *, name: str | None = None) -> FloatNetwork:
+def import_onnx(path: Path | str, *, name: str | None = None,
+                weights: dict | None = None) -> FloatNetwork:
     """Read a trained recurrent network.
 
     Parameters
@@ -28,6 +29,8 @@ def import_onnx(path: Path | str, *, name: str | None = None) -> FloatNetwork:
         anywhere, forward in time, batch 1 (or open).
     name : str or None
         The network's name; made from the file's name if None.
+    weights : dict of str to array, or None
+        Values of graph inputs that are weights (or constant states), by the inputs' names.
 
     Raises
     ------
@@ -36,7 +39,7 @@ def import_onnx(path: Path | str, *, name: str | None = None) -> FloatNetwork:
     """
     try:
         file = open_model(path)
-        graph = Graph(file)
+        graph = Graph(file, weights)
         with np.errstate(all="ignore"):    # what overflows is refused by name
             return _network(file, *_trace(graph), name or Path(path).stem)
     except GatewrightError as error:

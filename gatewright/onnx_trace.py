@@ -182,10 +182,7 @@ class Trace:
         if x.integer:
             raise ImportRefused(what, "its input X holds integers", "export the model with float32 "
                                 "inputs, or with its embedding")
-        for name, value in (("W", w), ("R", r), ("B", b)):
-            if isinstance(value, Tracked) or (value is None and name != "B"):
-                raise ImportRefused(what, f"{name} must be a constant of the file, not computed "
-                                    "from its inputs", "export the model with its weights inside")
+        self.constants(node, {1: w, 2: r, 3: b, 7: peephole})
         if peephole is not None:
             raise ImportRefused(what, "has peepholes (input P)", "train it without peepholes")
         ids = x.ids.swapaxes(0, 1) if spec.layout else x.ids
@@ -226,6 +223,22 @@ class Trace:
         if len(node.output) > (3 if spec.cell is Cell.LSTM else 2):
             raise ImportRefused(what, "has too many outputs", "export the model again")
         self.values.update({name: v for name, v in zip(node.output, results) if name})
+
+    def constants(self, node: onnx.NodeProto, weights: dict):
+        """Refuse weights that depend on data. weights: place among the node's inputs to value."""
+        names = {1: "W", 2: "R", 3: "B", 7: "P"}
+        wrong = [k for k, value in weights.items()
+                 if isinstance(value, Tracked) or (value is None and k < 3)]
+        inputs = {item.name for item in self.graph.inputs}
+        if wrong and all(node.input[k] in inputs for k in wrong):
+            listed = ", ".join(f"{names[k]} is {quote(node.input[k])}" for k in wrong)
+            raise ImportRefused(label(node), f"its weights are graph inputs ({listed})",
+                                "give their values: --weights FILE.npz with arrays of these names, "
+                                "import_onnx(..., weights={name: array})")
+        if wrong:
+            raise ImportRefused(label(node), f"{names[wrong[0]]} must be a constant of the file, "
+                                "not computed from its inputs",
+                                "export the model with its weights inside")
 
     def initial(self, spec, value, what: str) -> tuple:
         """(Initial, offsets in the graph input or None) of a state before the first step."""

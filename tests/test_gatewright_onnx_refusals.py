@@ -224,6 +224,8 @@ def test_graph_faults(tmp_path):
     assert "dimension 0" in refused(net, tmp_path)
     net = build.bare()
     net.nodes[-1].input[1] = net.input("w", [1, 12, 4])
+    assert "its weights are graph inputs (W is 'w')" in refused(net, tmp_path)
+    net.nodes[0].input[1] = net.op("Identity", "w")
     assert "W must be a constant" in refused(net, tmp_path)
     net = build.bare()
     net.nodes[-1].attribute.append(net.nodes[-1].attribute[0])
