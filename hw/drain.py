@@ -5,7 +5,7 @@ from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from .layout import Function, Layout
-from .program import Op, Phase, Source
+from .program import Op, Source
 
 __all__ = ["Drain"]
 
@@ -33,11 +33,16 @@ class Drain(wiring.Component):
             "loaded": In(1), "pass_tag": In(layout.pass_tag),
             "row_addr": Out(range(max(2, layout.n_turns))), "tag": Out(layout.row_tag)})
 
-    def _row(self, phase: Phase, row_base: int) -> dict:
+    def _row(self, number: int, row_base: int) -> dict:
         """A phase's constants."""
         program = self._layout.program
+        phase = program.phases[number]
         last_phase = phase is program.phases[-1]
-        return {"op": phase.op, "function": Function[phase.function],
+        later = [p for p in program.phases[number + 1:] if p.sweep == phase.sweep]
+        kept = {} if not program.max_steps else {
+            "to_sequence": int(phase.to_sequence), "reverse": int(phase.reverse),
+            "sequence_end": int(not any(p.to_sequence for p in later))}
+        return kept | {"op": phase.op, "function": Function[phase.function],
                 "gates": phase.rows_per_unit - 1, "groups": phase.groups - 1,
                 "row_base": row_base, "state_base": phase.unit_base // phase.posts,
                 "dest_base": phase.dest_base // phase.posts,
@@ -50,8 +55,8 @@ class Drain(wiring.Component):
         m = Module()
         layout, program = self._layout, self._layout.program
         table, row_base = [], 0
-        for phase in program.phases:
-            table.append(self._row(phase, row_base))
+        for number, phase in enumerate(program.phases):
+            table.append(self._row(number, row_base))
             row_base += phase.turns
 
         row = {key: Signal(range(max(2, max(int(r[key]) for r in table) + 1)), name=f"row_{key}")
@@ -102,5 +107,7 @@ class Drain(wiring.Component):
             out.masked.eq(tag.first_step & (0 if program.network.loads_state else 1)),
             out.swapped.eq(row["swapped"]), out.to_vector.eq(row["to_vector"]),
             out.to_output.eq(row["to_output"] & (tag.last_step | ~row["output_last"])),
+            *(out[name].eq(row[name]) for name in ("to_sequence", "reverse", "sequence_end")
+              if name in row),
             out.end.eq(row["end"] & tag.last_step & last_group), out.boundary.eq(last_group)]
         return m

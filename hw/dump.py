@@ -21,7 +21,7 @@ class Dump(wiring.Component):
     start : In(1), the cycle of a sequence's last issue
     idle : Out(1), low from the cycle after ``start`` until all is flushed and read
     reading : Out(1), an address is out; cell : Out(1), it is a cell state's
-    group : Out, the unit's group; post : Out, its place in there
+    group : Out, the unit's group; post : Out, its place in there; sweep : Out, its layer's sweep
     final : Out(1), the last one
     """
 
@@ -30,7 +30,7 @@ class Dump(wiring.Component):
         super().__init__({
             "start": In(1), "idle": Out(1), "reading": Out(1), "cell": Out(1),
             "group": Out(layout.group_bits), "post": Out(range(max(2, layout.program.posts))),
-            "final": Out(1)})
+            "sweep": Out(range(layout.program.n_sweeps)), "final": Out(1)})
 
     def elaborate(self, platform):
         m = Module()
@@ -60,8 +60,9 @@ class Dump(wiring.Component):
         with m.If(flushed | (reading & (left == 0))):
             m.d.sync += [reading.eq(~self.final), idx.eq(following)]
             with m.Switch(following):
-                for k, (signal, _, base, units) in enumerate(states):
+                for k, (signal, layer, base, units) in enumerate(states):
                     with m.Case(k):
                         m.d.sync += [self.group.eq(base // program.posts), self.post.eq(0),
-                                     left.eq(units - 1), self.cell.eq(int(signal == "c"))]
+                                     left.eq(units - 1), self.cell.eq(int(signal == "c")),
+                                     self.sweep.eq(program.sweep_of(layer))]
         return m

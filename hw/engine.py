@@ -17,6 +17,7 @@ from .mac import MacArray
 from .output import Output
 from .program import Op, Program, Source
 from .schedule import Latencies, make_schedule
+from .sequence import SequenceLoader
 from .sequencer import Sequencer
 from .weights import WeightMemory
 
@@ -79,7 +80,8 @@ class Engine(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         layout = self._layout
-        m.submodules.loader = loader = Loader(layout)
+        buffered, n_sweeps = layout.program.max_steps, layout.program.n_sweeps
+        m.submodules.loader = loader = (SequenceLoader if buffered else Loader)(layout)
         m.submodules.sequencer = sequencer = Sequencer(layout)
         m.submodules.drain = drain = Drain(layout)
         posts = [ElementWise(layout, k) for k in range(layout.program.posts)]
@@ -91,12 +93,20 @@ class Engine(wiring.Component):
         m.d.comb += [
             loader.data.eq(self.s_axis_tdata), loader.valid.eq(self.s_axis_tvalid),
             self.s_axis_tready.eq(loader.ready), loader.last.eq(self.s_axis_tlast),
-            loader.idle.eq(~sequencer.busy & dump.idle), loader.release.eq(sequencer.step_end),
+            loader.idle.eq(~sequencer.busy & dump.idle),
             loader.start.eq(sequencer.step_start),
             sequencer.step_ready.eq(loader.step_ready & output.room),
             sequencer.step_first.eq(loader.step_first), sequencer.step_last.eq(loader.step_last),
-            dump.start.eq(sequencer.step_end & sequencer.running_last),
             self.idle.eq(~sequencer.busy & dump.idle & ~loader.waiting)]
+        end, final = sequencer.step_end & sequencer.running_last, C(1)
+        if buffered:
+            final = loader.sweep == n_sweeps - 1
+            m.d.comb += [loader.end.eq(end), sequencer.sweep.eq(loader.sweep),
+                         sequencer.sweep_begin.eq(loader.sweep_begin)]
+        else:
+            m.d.comb += loader.release.eq(sequencer.step_end)
+        m.d.comb += [dump.start.eq(end & final),
+                     output.step_start.eq(sequencer.step_start & final)]
         if layout.program.network.returns_state:
             m.d.comb += sequencer.hold.eq(~dump.idle)
 
@@ -148,33 +158,42 @@ class Engine(wiring.Component):
             vectors.w_data.eq(Cat(post.result for post in posts).replicate(1 << part_bits))]
         states_in = loader.state_en.any() & ~loader.state_cell
         with m.If(states_in):
-            m.d.comb += [group.eq(loader.state_group), bank.eq(sequencer.bank),
+            m.d.comb += [group.eq(loader.state_group),
+                         bank.eq(sequencer.banks.bit_select(loader.state_sweep, 1)),
                          write.eq(loader.state_en),
                          vectors.w_data.eq(loader.state_data[:act_width].replicate(program.word))]
         with m.If(dump.reading):
-            m.d.comb += vectors.r_addr.eq(word_address(dump.group, part_bits, sequencer.bank))
+            m.d.comb += vectors.r_addr.eq(word_address(
+                dump.group, part_bits, sequencer.banks.bit_select(dump.sweep, 1)))
 
+        if program.max_steps:
+            base = Mux(issue.reverse, loader.input_base[1], loader.input_base[0])
         if network.embedding is None:
             bits = len(loader.x_addr) - 1
             m.submodules.inputs = inputs = layout.family.ram(
-                width=act_width, depth=2 << bits, cols=cols, latency=pipeline.vector)
+                width=act_width, depth=layout.input_depth, cols=cols, latency=pipeline.vector)
             m.d.comb += [
                 inputs.w_en.eq(loader.x_en), inputs.w_addr.eq(loader.x_addr),
                 inputs.w_data.eq(loader.x_data),
-                inputs.r_addr.eq(Cat(Cat(issue.address, C(0, bits))[:bits], loader.run_bank))]
+                inputs.r_addr.eq(base + issue.address if program.max_steps else
+                                 Cat(Cat(issue.address, C(0, bits))[:bits], loader.run_bank))]
         else:
             image = embedding_image(program)
             m.submodules.inputs = inputs = layout.family.ram(
                 width=act_width * cols, depth=len(image), init=image, writable=False,
                 latency=pipeline.vector)
-            m.d.comb += inputs.r_addr.eq(loader.token_base + issue.address)
+            m.d.comb += inputs.r_addr.eq(
+                (base if program.max_steps else loader.token_base) + issue.address)
 
         def later(value, name):
             return delay(m, value, pipeline.vector, name=name)
 
         column = later(issue.address[:column_bits], "column")
-        state = (vectors.r_data.word_select(column, cols * act_width) if column_bits
-                 else vectors.r_data)
+        found = vectors.r_data
+        if program.n_sweeps > 1:
+            kept = self._kept(m, loader, issue, posts, column_bits, part_bits)
+            found = Mux(later(issue.source == Source.KEPT, "from_kept"), kept, found)
+        state = found.word_select(column, cols * act_width) if column_bits else found
         masking = C(0) if network.loads_state else later(issue.masked, "masked")
         shift = later(issue.shift, "shift")
 
@@ -213,13 +232,33 @@ class Engine(wiring.Component):
                 output.state_en.eq(arrived(dump.reading, "reading")),
                 output.state_end.eq(arrived(dump.final, "final"))]
 
+    def _kept(self, m: Module, loader, issue, posts, column_bits: int, part_bits: int):
+        """The sequence memory: results of one sweep, step by step, for the next."""
+        layout, program, tag = self._layout, self._layout.program, posts[0].result_tag
+        depth = layout.kept_words * layout.kept_regions * program.max_steps
+        m.submodules.kept = kept = layout.family.ram(
+            width=layout.act_width, depth=depth, cols=program.word,
+            latency=program.pipeline.vector)
+        write, parts = tag.valid & tag.to_sequence, 1 << part_bits
+        m.d.comb += [
+            kept.r_addr.eq(Mux(issue.reverse, loader.kept_base[1], loader.kept_base[0])
+                           + issue.address[column_bits:]),
+            kept.w_addr.eq(Mux(tag.reverse, loader.write_base[1], loader.write_base[0])
+                           + tag.dest[part_bits:]),
+            kept.w_en.eq(Cat((write & (tag.dest[:part_bits] == part)).replicate(program.posts)
+                             for part in range(parts))),
+            kept.w_data.eq(Cat(post.result for post in posts).replicate(parts)),
+            loader.written.eq(write & tag.boundary & tag.sequence_end)]
+        return kept.r_data
+
     def _array(self, m: Module, loader, sequencer, drain, posts):
         """Vectors and weights into the array, its rows to the posts."""
         layout, program = self._layout, self._layout.program
         network, pipeline, issue = program.network, program.pipeline, sequencer.issue
         m.submodules.weights = weights = WeightMemory(layout)
         m.d.comb += [
-            weights.advance.eq(issue.valid), weights.restart.eq(sequencer.step_end),
+            weights.advance.eq(issue.valid), weights.sweep.eq(sequencer.sweep),
+            weights.restart.eq(sequencer.step_end | sequencer.sweep_begin),
             weights.load_en.eq(loader.weight_en), weights.load_data.eq(self.s_axis_tdata),
             loader.weights_loaded.eq(weights.loaded)]
 
@@ -256,7 +295,7 @@ class Engine(wiring.Component):
             output.results.eq(Cat(post.result for post in posts)),
             output.result_en.eq(tag.valid & tag.to_output),
             output.result_end.eq(tag.end), output.result_boundary.eq(tag.boundary),
-            output.step_start.eq(sequencer.step_start), output.step_last.eq(loader.step_last),
+            output.step_last.eq(loader.step_last),
             output.ready.eq(self.m_axis_tready),
             self.m_axis_tdata.eq(output.data), self.m_axis_tvalid.eq(output.valid),
             self.m_axis_tlast.eq(output.last)]

@@ -73,6 +73,36 @@ class Layout:
         return -(-self.program.network.layers[0].inputs // self.program.cols)
 
     @property
+    def kept_words(self) -> int:
+        """Words of the sequence memory that a step takes, the same in every sweep."""
+        sizes = [0]
+        for phases in self.program.sweeps:
+            kept = [phase for phase in phases if phase.to_sequence]
+            if kept:
+                first = min(phase.dest_base for phase in kept)
+                end = max(phase.dest_base + phase.units for phase in kept)
+                sizes.append(-(-(end - first) // self.program.word))
+        return max(sizes)
+
+    @property
+    def kept_regions(self) -> int:
+        """Regions of the sequence memory: two where a sweep both reads and writes it."""
+        return min(2, self.program.n_sweeps - 1)
+
+    @property
+    def kept_bits(self) -> int:
+        """Word address in the sequence memory."""
+        words = self.kept_words * self.kept_regions * self.program.max_steps
+        return max(1, ceil_log2(words))
+
+    @property
+    def input_depth(self) -> int:
+        """Words of the input memory: two banks of a step, or a whole sequence."""
+        if self.program.max_steps:
+            return self.input_columns * self.program.max_steps
+        return 2 << ceil_log2(self.input_columns)
+
+    @property
     def address_bits(self) -> int:
         """Word address of a column: of the vector memory's bank, the input bank, the embedding."""
         network, cols = self.program.network, self.program.cols
@@ -103,7 +133,9 @@ class Layout:
         schedule = self.schedule
         most = max(self.program.output_entries(False), self.program.output_entries(True))
         # Even where every step is a sequence of its own.
-        shortest = min(schedule.interval, schedule.interval_last)
+        sweep = schedule.sweeps[-1]
+        steady = sweep.length + sweep.tail if self.program.max_steps else schedule.interval
+        shortest = min(steady or schedule.interval_last, schedule.interval_last)
         return max(4, most * (2 + (schedule.flush + 10) // shortest))
 
     @property
@@ -116,6 +148,7 @@ class Layout:
             "border": 1,             # last column before a split row's second part
             "residue": range(3),     # which slots hold candidate rows: pass * slots mod 3
             "last": 1,               # last column of the pass
+            "reverse": int(bool(self.program.max_steps)),  # the phase's direction
             "pass_tag": self.pass_tag})
 
     @property
@@ -136,5 +169,9 @@ class Layout:
             "bank": 1, "masked": 1,
             "swapped": 1,            # a split row's first part is the recurrent one
             "to_vector": 1, "to_output": 1,
+            # Of buffered networks: kept for the next sweep, at the reverse layers' step; the last
+            # one of its step that is.
+            **{name: int(bool(self.program.max_steps))
+               for name in ("to_sequence", "reverse", "sequence_end")},
             "end": 1,                # last results of the sequence that go out
             "boundary": 1})          # last results of the phase

@@ -3,7 +3,7 @@
 from amaranth import *
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
-from amaranth.utils import ceil_log2
+from amaranth.utils import bits_for
 
 from .layout import Layout
 
@@ -39,27 +39,32 @@ class Loader(wiring.Component):
     x_en : Out(cols), x_addr, x_data : Out, write port of the input memory; the bank is the top
         address bit
     state_en : Out(posts), state_cell : Out(1), state_group, state_data : Out, a state word, and
-        the post whose neuron it is
+        the post whose neuron it is; state_sweep : Out, its layer's sweep
     error : Out(1), high for each word that breaks the protocol
     """
 
     def __init__(self, layout: Layout):
         self._layout = layout
+        super().__init__(self.members(layout))
+
+    @staticmethod
+    def members(layout: Layout) -> dict:
+        """The ports, as for ``Component``."""
         program = layout.program
         network, cols = program.network, program.cols
-        super().__init__({
+        return {
             "data": In(program.input_width), "valid": In(1), "ready": Out(1), "last": In(1),
             "weight_en": Out(1), "weights_loaded": In(1),
             "idle": In(1), "release": In(1), "start": In(1),
             "waiting": Out(1), "step_ready": Out(1), "step_first": Out(1), "step_last": Out(1),
             "loading": Out(1),
             "token_base": Out(layout.address_bits), "run_bank": Out(1),
-            "x_en": Out(cols), "x_addr": Out(1 + ceil_log2(layout.input_columns)),
+            "x_en": Out(cols), "x_addr": Out(bits_for(layout.input_depth - 1)),
             "x_data": Out(cols * layout.act_width),
             "state_en": Out(program.posts), "state_cell": Out(1),
             "state_group": Out(layout.group_bits),
             "state_data": Out(signed(max(layout.act_width, network.cell.width))),
-            "error": Out(1)})
+            "state_sweep": Out(range(program.n_sweeps)), "error": Out(1)}
 
     def elaborate(self, platform):
         m = Module()
@@ -108,39 +113,52 @@ class Loader(wiring.Component):
             self._states(m, accept & loading, complete & self.last, loading)
         return m
 
-    def _elements(self, m: Module, accept, complete, write):
-        """Elements into the bank: a column at once, or one by one."""
+    def _column(self, m: Module, accept, complete):
+        """Elements of a word to their places in a column; returns when the column is full."""
         program = self._layout.program
         cols, width = program.cols, program.element_width
         elements = [self.data.word_select(k, width)[:self._layout.act_width]
                     for k in range(program.input_elements)]
         if program.input_elements == 1:
             elements *= cols
-        column = Signal(max(1, len(self.x_addr) - 1))
-        m.d.comb += [self.x_data.eq(Cat(*elements)),
-                     self.x_addr.eq(Cat(column[:len(self.x_addr) - 1], write))]
         turn = Signal(cols, init=1)  # the element's place in its column
         whole = program.input_elements == cols
-        m.d.comb += self.x_en.eq(Mux(accept, C(-1, cols) if whole else turn, 0))
+        m.d.comb += [self.x_data.eq(Cat(*elements)),
+                     self.x_en.eq(Mux(accept, C(-1, cols) if whole else turn, 0))]
         with m.If(accept):
-            m.d.sync += [turn.eq(turn.rotate_left(1)), column.eq(column + (whole | turn[-1]))]
+            m.d.sync += turn.eq(turn.rotate_left(1))
         with m.If(complete):
-            m.d.sync += [turn.eq(1), column.eq(0)]
+            m.d.sync += turn.eq(1)
+        return whole | turn[-1]
 
-    def _token(self, m: Module, accept, write, run):
+    def _elements(self, m: Module, accept, complete, write):
+        """Elements into the bank: a column at once, or one by one."""
+        column = Signal(max(1, len(self.x_addr) - 1))
+        moves = self._column(m, accept, complete)
+        m.d.comb += self.x_addr.eq(Cat(column[:len(self.x_addr) - 1], write))
+        with m.If(accept):
+            m.d.sync += column.eq(column + moves)
+        with m.If(complete):
+            m.d.sync += column.eq(0)
+
+    def _row_of_token(self, m: Module, accept):
         """token * words a token; an id outside the table counts as an error and reads row 0."""
         layout = self._layout
-        tokens = len(layout.program.network.embedding)
-        base = Array(Signal(layout.address_bits, name=f"token{k}") for k in range(2))
         outside = Signal()
-        m.d.comb += outside.eq(self.data >= tokens)
+        m.d.comb += outside.eq(self.data >= len(layout.program.network.embedding))
+        with m.If(accept & outside):
+            m.d.comb += self.error.eq(1)
         # Shifts and adds: a multiplier block would be wasted on a constant.
         product = sum((self.data << k for k in range(layout.input_columns.bit_length())
                        if layout.input_columns >> k & 1), start=C(0))
+        return Mux(outside, 0, product)
+
+    def _token(self, m: Module, accept, write, run):
+        """The bank's token as the address of its row."""
+        base = Array(Signal(self._layout.address_bits, name=f"token{k}") for k in range(2))
+        row = self._row_of_token(m, accept)
         with m.If(accept):
-            m.d.sync += base[write].eq(Mux(outside, 0, product))
-            with m.If(outside):
-                m.d.comb += self.error.eq(1)
+            m.d.sync += base[write].eq(row)
         m.d.comb += self.token_base.eq(base[run])
 
     def _states(self, m: Module, accept, sequence_end, loading):
@@ -151,10 +169,11 @@ class Loader(wiring.Component):
         group, turn = Signal(self._layout.group_bits), Signal(program.posts, init=1)
         base, left, cell = Signal.like(group), Signal.like(unit), Signal()
         with m.Switch(idx):
-            for k, (signal, _, unit_base, units) in enumerate(states):
+            for k, (signal, layer, unit_base, units) in enumerate(states):
                 with m.Case(k):
                     m.d.comb += [base.eq(unit_base // program.posts), left.eq(units - 1),
-                                 cell.eq(int(signal == "c"))]
+                                 cell.eq(int(signal == "c")),
+                                 self.state_sweep.eq(program.sweep_of(layer))]
         m.d.comb += [self.state_en.eq(Mux(accept, turn, 0)), self.state_cell.eq(cell),
                      self.state_group.eq(base + group), self.state_data.eq(self.data.as_signed())]
         with m.If(accept):

@@ -27,6 +27,7 @@ class Source(IntEnum):
     INPUT = 0  # this step's input: x, or the token's row of the embedding
     OLD = 1    # vector memory, the bank of the step before
     NEW = 2    # vector memory, the bank of this step
+    KEPT = 3   # sequence memory: the result of the sweep before, at this step
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -79,6 +80,12 @@ class Phase:
     dest_base : int
         Where results are written in the vector memory.
     to_vector, to_output, output_last_only, last_only : bool
+    sweep : int
+        The walk over the sequence in which it runs (see ``hw.sweeps``).
+    reverse : bool
+        It stands at step T - 1 - s in the sweep's step s.
+    to_sequence : bool
+        Its results are kept, step by step, for the next sweep.
     """
 
     layer: int
@@ -97,6 +104,9 @@ class Phase:
     to_output: bool
     output_last_only: bool
     last_only: bool
+    sweep: int = 0
+    reverse: bool = False
+    to_sequence: bool = False
 
     @property
     def rows(self) -> int:

@@ -5,6 +5,9 @@ of as many neurons as there are element-wise pipelines (posts): gate 0 of each o
 neurons, gate 1 of each, and so on. They fill the lanes without gaps: pass p of P lanes holds rows
 p*P to p*P + P - 1, so a phase takes ceil(rows / P) passes whatever the number of units. A last
 group that is short is filled up with rows of zeros.
+
+Networks with reverse layers are ``buffered``: a sequence is stored whole, and the engine walks over
+it as often as ``hw.sweeps`` says. Then the phases stand in the order of their sweeps.
 """
 
 from dataclasses import dataclass
@@ -19,6 +22,9 @@ from .mac import word_width
 from .packed import Packing
 from .phase import Op, Phase, Segment, Source
 from .pipeline import DEEP, Pipeline
+from .sweeps import assign_sweeps
+
+MAX_STEPS = 1 << 16  # of a sequence that is stored
 
 __all__ = ["Op", "Phase", "Program", "Segment", "Source", "make_program"]
 
@@ -47,6 +53,8 @@ class Program:
         True: the output is the index of the largest result instead of the results.
     load_weights : bool
         True: the weights come over the input stream after a reset, not from a ROM.
+    max_steps : int
+        Longest sequence that a buffered network can store; 0 for others, which store none.
     """
 
     network: IntNetwork
@@ -62,6 +70,28 @@ class Program:
     table: TanhTable
     argmax: bool = False
     load_weights: bool = False
+    max_steps: int = 0
+
+    @property
+    def n_sweeps(self) -> int:
+        """Walks over a sequence; more than one only if ``max_steps``."""
+        return self.phases[-1].sweep + 1
+
+    @property
+    def sweeps(self) -> tuple:
+        """The phases of each sweep."""
+        return tuple(tuple(phase for phase in self.phases if phase.sweep == k)
+                     for k in range(self.n_sweeps))
+
+    def sweep_of(self, layer: int) -> int:
+        """The sweep that computes a layer."""
+        return next(phase.sweep for phase in self.phases if phase.layer == layer)
+
+    @property
+    def input_sweep(self) -> int:
+        """The last sweep that reads the network's input: behind it the next sequence may come."""
+        return max(phase.sweep for phase in self.phases
+                   for segment in phase.segments if segment.source is Source.INPUT)
 
     def uses(self, *ops) -> bool:
         """True if a phase has one of the element-wise steps."""
@@ -90,7 +120,16 @@ class Program:
     @property
     def weight_words(self) -> int:
         """Depth of the weight memory."""
-        return sum(phase.passes(self.lanes) * phase.length(self.cols) for phase in self.phases)
+        return self._words(self.phases)
+
+    @property
+    def sweep_words(self) -> tuple:
+        """Where each sweep's weights begin."""
+        return tuple(self._words(phase for phase in self.phases if phase.sweep < k)
+                     for k in range(self.n_sweeps))
+
+    def _words(self, phases) -> int:
+        return sum(phase.passes(self.lanes) * phase.length(self.cols) for phase in phases)
 
     @property
     def weight_bits(self) -> int:
@@ -191,15 +230,49 @@ class _Builder:
 
     def __init__(self, network: IntNetwork, *, word: int, posts: int):
         self.network, self.word, self.posts = network, word, posts
-        self.phases, self.bases, self.n_units = [], [], 0
+        self.sweeps = assign_sweeps(network)
+        self.phases, self.n_units = [], 0
+        self.bases = [0] * len(network.layers)
+        # Results of a sweep stand side by side, so that one stretch of columns can read them.
+        for idx in sorted(range(len(self.bases)), key=lambda idx: self.sweeps[idx]):
+            self.bases[idx] = self.allocate(network.layers[idx].units)
 
     def allocate(self, units: int) -> int:
         base = self.n_units
         self.n_units += -(-units // self.word) * self.word
         return base
 
-    def phase(self, idx: int, layer: IntLayer, op: Op, rows, segments, *, dest: int,
-              to_vector: bool, output: bool, function=Activation.IDENTITY):
+    def _read(self, idx: int, source: Source) -> bool:
+        """True if some layer reads the results of layer ``idx`` from there."""
+        later = source is Source.KEPT
+        return any(idx in self.network.reads(k) and self.sweeps[k] == self.sweeps[idx] + later
+                   for k in range(idx + 1, len(self.bases)))
+
+    def kept(self, sweep: int) -> list:
+        """Layers of a sweep whose results the next one reads."""
+        return [idx for idx, own in enumerate(self.sweeps)
+                if own == sweep and self._read(idx, Source.KEPT)]
+
+    def input_segment(self, idx: int) -> tuple:
+        """(source, base, W, shift) of what a layer reads: one stretch, zeros for what it skips."""
+        layer, reads = self.network.layers[idx], self.network.reads(idx)
+        if reads[0] < 0:
+            return Source.INPUT, 0, layer.w, layer.x_shift
+        source, origin = Source.NEW, 0
+        if self.sweeps[reads[0]] != self.sweeps[idx]:
+            source = Source.KEPT
+            origin = min(self.bases[k] for k in self.kept(self.sweeps[reads[0]]))
+        ends = [self.bases[k] + self.network.layers[k].units for k in reads]
+        base, column = min(self.bases[k] for k in reads), 0
+        w = np.zeros((len(layer.w), max(ends) - base), dtype=np.int64)
+        for k in reads:
+            units = self.network.layers[k].units
+            w[:, self.bases[k] - base:][:, :units] = layer.w[:, column:column + units]
+            column += units
+        return source, base - origin, w, layer.x_shift
+
+    def phase(self, idx: int, layer: IntLayer, op: Op, rows, segments, *, output: bool,
+              dest: int | None = None, to_vector: bool = True, function=Activation.IDENTITY):
         """``rows`` selects gate-major rows; ``segments`` are (source, base, matrix, shift)."""
         def pick(values):
             return _interleave(values[rows], layer.units, self.posts)
@@ -212,8 +285,33 @@ class _Builder:
                            for s, b, w, k in segments),
             bias=pick(layer.bias_x), split_bias=pick(layer.bias_h),
             shift=pick(layer.acc_frac - layer.pre.frac), unit_base=self.bases[idx],
-            dest_base=dest, to_vector=to_vector, to_output=output and last,
-            output_last_only=self.network.last_step_only, last_only=layer.last_only))
+            dest_base=self.bases[idx] if dest is None else dest, to_vector=to_vector,
+            to_output=output and last, output_last_only=self.network.last_step_only,
+            last_only=layer.last_only, sweep=self.sweeps[idx], reverse=layer.reverse,
+            to_sequence=output and self._read(idx, Source.KEPT)))
+
+    def layer(self, idx: int) -> None:
+        """The phases of one layer."""
+        layer, x = self.network.layers[idx], self.input_segment(idx)
+        every = slice(None)
+        if layer.cell is Cell.LINEAR:
+            self.phase(idx, layer, Op.RESULT, every, [x], output=True,
+                       to_vector=self._read(idx, Source.NEW), function=layer.activation)
+            return
+        own = (Source.OLD, self.bases[idx], layer.r, layer.h_shift)
+        # The oldest vector goes first: an input, or what the sweep before has kept, is there before
+        # h(t-1), a lower layer's h(t) after.
+        segments = [own, x] if x[0] is Source.NEW else [x, own]
+        if layer.cell is not Cell.GRU_RESET_BEFORE:
+            op = {Cell.RNN: Op.RESULT, Cell.LSTM: Op.LSTM, Cell.GRU: Op.GRU}[layer.cell]
+            self.phase(idx, layer, op, every, segments, output=True, function=layer.activation)
+            return
+        gated = self.allocate(layer.units)
+        parts = [slice(k * layer.units, (k + 1) * layer.units) for k in range(3)]
+        self.phase(idx, layer, Op.RESET, parts[0], segments, output=False, dest=gated)
+        self.phase(idx, layer, Op.UPDATE, parts[1], segments, output=False, to_vector=False)
+        reset = (Source.NEW, gated, layer.r, layer.h_shift)
+        self.phase(idx, layer, Op.CANDIDATE, parts[2], [x, reset], output=True)
 
 
 def _check_array(lanes, cols, posts) -> None:
@@ -249,7 +347,7 @@ def _packing(network: IntNetwork, lanes: int) -> Packing:
 def make_program(network: IntNetwork, *, lanes: int, cols: int = 1, posts: int = 1,
                  argmax: bool = False, load_weights: bool = False,
                  pipeline: Pipeline = DEEP, wide: bool = False, pack: bool = False,
-                 table: TanhTable | None = None) -> Program:
+                 max_steps: int = 0, table: TanhTable | None = None) -> Program:
     """Lay a network out.
 
     Parameters
@@ -266,6 +364,8 @@ def make_program(network: IntNetwork, *, lanes: int, cols: int = 1, posts: int =
         See ``Program``.
     pack : bool
         Two weights to a multiplier; for weights of up to 8 bits, and an even number of lanes.
+    max_steps : int
+        The longest sequence, of a network with reverse layers; others have no limit.
     table : TanhTable or None
         In place of the network's own, as in ``golden.model.run_golden``.
 
@@ -279,38 +379,15 @@ def make_program(network: IntNetwork, *, lanes: int, cols: int = 1, posts: int =
         If lanes, cols or posts are out of range or do not go together.
     """
     _check_array(lanes, cols, posts)
+    if network.buffered and not 1 <= max_steps <= MAX_STEPS:
+        raise ValueError(f"A network with reverse layers stores each sequence: max_steps must be 1 "
+                         f"to {MAX_STEPS}, not {max_steps}")
     packing = _packing(network, lanes) if pack else None
     build = _Builder(network, word=max(cols, posts), posts=posts)
-    every = slice(None)
-    for idx, layer in enumerate(network.layers):
-        base = build.allocate(layer.units)
-        build.bases.append(base)
-        source = ((Source.INPUT, 0) if idx == 0 else (Source.NEW, build.bases[idx - 1]))
-        x = (*source, layer.w, layer.x_shift)
-        if layer.cell is Cell.LINEAR:
-            build.phase(idx, layer, Op.RESULT, every, [x], dest=base, output=True,
-                        to_vector=idx + 1 < len(network.layers), function=layer.activation)
-            continue
-        own = (Source.OLD, base, layer.r, layer.h_shift)
-        # The oldest vector goes first: an input is there before h(t-1), a lower layer's h(t) after.
-        segments = [x, own] if idx == 0 else [own, x]
-        if layer.cell is Cell.GRU_RESET_BEFORE:
-            units = layer.units
-            reset_base = build.allocate(units)
-            parts = [slice(k * units, (k + 1) * units) for k in range(3)]
-            build.phase(idx, layer, Op.RESET, parts[0], segments, dest=reset_base,
-                        to_vector=True, output=False)
-            build.phase(idx, layer, Op.UPDATE, parts[1], segments, dest=base,
-                        to_vector=False, output=False)
-            gated = (Source.NEW, reset_base, layer.r, layer.h_shift)
-            build.phase(idx, layer, Op.CANDIDATE, parts[2], [x, gated], dest=base,
-                        to_vector=True, output=True)
-            continue
-        op = {Cell.RNN: Op.RESULT, Cell.LSTM: Op.LSTM, Cell.GRU: Op.GRU}[layer.cell]
-        build.phase(idx, layer, op, every, segments, dest=base, to_vector=True, output=True,
-                    function=layer.activation)
+    for idx in sorted(range(len(network.layers)), key=lambda idx: build.sweeps[idx]):
+        build.layer(idx)
     return Program(network=network, lanes=lanes, cols=cols, posts=posts, pipeline=pipeline,
                    wide=wide, packing=packing, phases=tuple(build.phases),
                    unit_base=tuple(build.bases), n_units=build.n_units, argmax=argmax,
-                   load_weights=load_weights,
+                   load_weights=load_weights, max_steps=max_steps if network.buffered else 0,
                    table=table or make_table(network.pre, network.gate))

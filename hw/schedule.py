@@ -12,7 +12,12 @@ import numpy as np
 
 from .program import Phase, Program, Source
 
-__all__ = ["Latencies", "Schedule", "make_schedule"]
+__all__ = ["Latencies", "Schedule", "Sweep", "make_schedule"]
+
+# Of buffered networks, in ``hw.sequence``:
+TAKEN = 3      # cycles from a sequence's last word to its first step, as others have none
+TURN = 3       # cycles from flushed to the next sweep's first step
+SHORTEST = 4   # cycles a step takes at least, for the addresses of the next
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,27 +43,23 @@ class Latencies:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Schedule:
-    """Stalls, in cycles, and what follows from them.
+class Sweep:
+    """Stalls of one walk over a sequence, in cycles.
 
     Parameters
     ----------
-    program : Program
-    latencies : Latencies
-    waits : tuple of int
-        Before each phase's first pass.
-    gaps : tuple of int
-        Between the passes of each phase: the array's rows must have drained.
+    waits, gaps : tuple of int
+        As in ``Schedule``, of the sweep's phases.
     tail, tail_last : int
         After the last pass of a step, before the next may start; after a sequence's last step.
     length, length_last : int
         Cycles of a step, waits and gaps included, tail not.
     leave, leave_last : int
         Cycles from a step's start until its last result has left, if none was waiting before it.
+    single : bool
+        Runs for the sequence's last step alone.
     """
 
-    program: Program
-    latencies: Latencies
     waits: tuple
     gaps: tuple
     tail: int
@@ -67,6 +68,38 @@ class Schedule:
     length_last: int
     leave: int
     leave_last: int
+    single: bool
+
+    def steps(self, steps: int) -> int:
+        """Steps that the sweep takes of a sequence."""
+        return 1 if self.single else steps
+
+
+@dataclass(frozen=True, kw_only=True)
+class Schedule:
+    """Stalls, in cycles, and what follows from them.
+
+    Parameters
+    ----------
+    program : Program
+    latencies : Latencies
+    sweeps : tuple of Sweep
+        One for most networks; several where reverse layers ask for them.
+    """
+
+    program: Program
+    latencies: Latencies
+    sweeps: tuple
+
+    @property
+    def waits(self) -> tuple:
+        """Cycles before each phase's first pass."""
+        return tuple(wait for sweep in self.sweeps for wait in sweep.waits)
+
+    @property
+    def gaps(self) -> tuple:
+        """Cycles between the passes of each phase: the array's rows must have drained."""
+        return tuple(gap for sweep in self.sweeps for gap in sweep.gaps)
 
     @property
     def flush(self) -> int:
@@ -74,14 +107,24 @@ class Schedule:
         return self.latencies.mac + self.program.slots + self.latencies.post + 2
 
     @property
+    def between(self) -> int:
+        """Cycles from the last issue of a sweep to the next sweep's first step."""
+        return self.flush + TURN
+
+    @property
     def interval(self) -> int:
-        """Cycles from step to step while input and output keep up: the steady state."""
-        return max(self.length + self.tail, self.program.input_words)
+        """Cycles a step while input and output keep up: the steady state, all sweeps together."""
+        cycles = sum(sweep.length + sweep.tail for sweep in self.sweeps)
+        return max(cycles, 0 if self.program.max_steps else self.program.input_words)
 
     @property
     def interval_last(self) -> int:
-        """Cycles from a sequence's last step to the next sequence's first, states apart."""
-        return max(self.length_last + self.tail_last, self.program.input_words)
+        """Cycles from the last step of a sweep that sends results out to the first step of the
+        next one, states apart."""
+        last = self.sweeps[-1]
+        if self.program.max_steps:
+            return last.length_last + self.between
+        return max(last.length_last + last.tail_last, self.program.input_words)
 
     @property
     def exposed(self) -> int:
@@ -102,23 +145,36 @@ class Schedule:
             Steps of each sequence.
         """
         network, program = self.program.network, self.program
-        accepted = self.program.load_words  # cycle after the last accepted word
+        accepted = program.load_words  # cycle after the last accepted word
         ends = []                 # last issue of every step so far
         tail = idle = left = 0    # left: the cycle after the last result left the output buffer
+        released = 0              # the cycle from which a buffered sequence is taken in
         for steps in lengths:
             if network.loads_state:
                 accepted = max(accepted, idle) + program.state_words
-            for step in range(steps):
-                last = step == steps - 1
-                # Two input banks: this step's is free once the step before the last is through.
-                free = ends[-2] + 1 if len(ends) > 1 else 0
-                accepted = max(accepted, free) + program.input_words
-                start = max(accepted, ends[-1] + tail if ends else 0, idle * network.returns_state)
-                ends.append(start + (self.length_last if last else self.length))
-                tail = self.tail_last if last else self.tail
-                if program.outputs(last):
-                    left = max(left + _results(program, last),
-                               start + (self.leave_last if last else self.leave))
+            if program.max_steps:
+                accepted = max(accepted, released) + steps * program.input_words
+            for number, sweep in enumerate(self.sweeps):
+                count = sweep.steps(steps)
+                for step in range(count):
+                    last = step == count - 1
+                    if program.max_steps:
+                        begins = 0 if step or not ends else ends[-1] + self.between
+                        start = max(begins, accepted + TAKEN) if not number else begins
+                    else:
+                        # Two input banks: this step's is free once the step before the last is
+                        # through.
+                        free = ends[-2] + 1 if len(ends) > 1 else 0
+                        accepted = start = max(accepted, free) + program.input_words
+                    start = max(start, ends[-1] + tail if ends else 0,
+                                idle * network.returns_state)
+                    ends.append(start + (sweep.length_last if last else sweep.length))
+                    tail = sweep.tail_last if last else sweep.tail
+                    if number == len(self.sweeps) - 1 and program.outputs(last):
+                        left = max(left + _results(program, last),
+                                   start + (sweep.leave_last if last else sweep.leave))
+                if number == program.input_sweep:
+                    released = ends[-1] + 1
             idle = ends[-1] + self.flush + 1
             if network.returns_state:
                 idle += program.state_words
@@ -172,19 +228,25 @@ def make_schedule(program: Program, latencies: Latencies) -> Schedule:
     -------
     Schedule
     """
+    return Schedule(program=program, latencies=latencies, sweeps=tuple(
+        _sweep(program, phases, latencies) for phases in program.sweeps))
+
+
+def _sweep(program: Program, phases: tuple, latencies: Latencies) -> Sweep:
     lanes, cols, slots = program.lanes, program.cols, program.slots
     columns = program.posts, cols
     ready = {}    # first element of a result vector -> cycles at which its groups can be read
     waits, gaps, starts, last_issues = [], [], [], []
     now, drained = 0, -(1 << 30)  # next free issue cycle; earliest last issue of the next pass
     ends, written = {}, []
-    for phase in program.phases:
+    for phase in phases:
         length, passes = phase.length(cols), phase.passes(lanes)
         start = max(now, drained - length + 1)
         column = 0
         for segment in phase.segments:
             if segment.source is Source.NEW:
-                start = max(start, _latest(ready[segment.base], column, *columns))
+                covered = _covered(ready, segment, program.posts)
+                start = max(start, _latest(covered, column, *columns))
             column += segment.words(cols)
         gap = max(0, min(slots, phase.turns) - length) if passes > 1 else 0
         issues = start + length - 1 + np.arange(passes) * (length + gap)
@@ -201,29 +263,44 @@ def make_schedule(program: Program, latencies: Latencies) -> Schedule:
         drained = int(issues[-1]) + _last_slots(phase, slots)
         ends[phase.last_only] = (now, drained)
 
-    first = program.phases[0]
+    first = phases[0]
     to_first = starts[0] + first.length(cols) - 1
+    single = not any(not phase.last_only for phase in phases)
     end, drained = ends.get(False, (0, 0))
     interval = max(end, drained - to_first)
-    for phase, start in zip(program.phases, starts, strict=True):
+    for phase, start in zip(phases, starts, strict=True):
         column = start
         for segment in phase.segments:
             if segment.source is Source.OLD:
                 interval = max(interval, _latest(ready[segment.base], column, *columns))
             column += segment.words(cols)
     end_last, drained_last = ends.get(True, (end, drained))
+    sends = bool(written)
     # Results leave as fast as they come, so that none of them ever holds a step back.
-    interval = max(interval, _results(program, False))
-    interval_last = max(drained_last - to_first, _results(program, True))
-    if interval == end == program.input_words:
+    interval = max(interval, _results(program, False) * sends)
+    interval_last = max(drained_last - to_first, _results(program, True) * sends)
+    if program.max_steps:
+        interval = max(interval, SHORTEST) if not single else 0
+    elif interval == end == program.input_words:
         # Input and array in the same time: a bank is free one cycle after its step, so that every
         # other step would start a cycle late. One cycle for each keeps the interval constant.
         interval += 1
     every = [(phase, at) for phase, at in written if phase in program.outputs(False)]
-    return Schedule(program=program, latencies=latencies, waits=tuple(waits), gaps=tuple(gaps),
-                    tail=interval - end, tail_last=max(0, interval_last - end_last), length=end,
-                    length_last=end_last, leave=_leaving(every, program, latencies),
-                    leave_last=_leaving(written, program, latencies))
+    return Sweep(waits=tuple(waits), gaps=tuple(gaps), tail=interval - end,
+                 tail_last=max(0, interval_last - end_last), length=end, length_last=end_last,
+                 leave=_leaving(every, program, latencies),
+                 leave_last=_leaving(written, program, latencies), single=single)
+
+
+def _covered(ready: dict, segment, posts: int) -> np.ndarray:
+    """Cycles at which the groups of a stretch of this step's results can be read."""
+    length = segment.weights.shape[1]
+    cycles = np.zeros(-(-length // posts), dtype=np.int64)
+    for base, groups in ready.items():
+        if 0 <= (first := base - segment.base) < length:
+            stretch = cycles[first // posts:][:len(groups)]
+            stretch[:] = groups[:len(stretch)]
+    return cycles
 
 
 def _latest(ready, column: int, posts: int, cols: int) -> int:

@@ -15,7 +15,8 @@ class Sequencer(wiring.Component):
     """Issues columns, phase by phase; nothing stalls inside a step.
 
     A step starts when its input is complete (``step_ready``) and at least ``tail`` cycles after the
-    step before. From then on each cycle is the schedule's.
+    step before. From then on each cycle is the schedule's. Where a sequence takes several sweeps,
+    each has its own phases, and its own turn of the vector memory's banks.
 
     Parameters
     ----------
@@ -26,11 +27,13 @@ class Sequencer(wiring.Component):
     step_ready : In(1), in the next cycle there is a step that may start
     step_first, step_last : In(1), it is its sequence's first or last one
     hold : In(1), no step may start: states are on their way in or out
+    sweep : In, which sweep runs; sweep_begin : In(1), its first cycle
     step_start : Out(1), high in the cycle before a step's first issue or wait
     step_end : Out(1), high in the cycle of a step's last issue
     running_last : Out(1), the running step is its sequence's last one
     busy : Out(1), a step is running
-    bank : Out(1), the vector memory's bank that the running step writes
+    banks : Out(sweeps), the vector memory's bank that the last step of each sweep has written
+    bank : Out(1), the bank that the running step writes
     issue : Out(Layout.issue)
     """
 
@@ -39,7 +42,8 @@ class Sequencer(wiring.Component):
         super().__init__({
             "step_ready": In(1), "step_first": In(1), "step_last": In(1), "hold": In(1),
             "step_start": Out(1), "step_end": Out(1), "running_last": Out(1), "busy": Out(1),
-            "bank": Out(1), "issue": Out(layout.issue)})
+            "sweep": In(range(layout.program.n_sweeps)), "sweep_begin": In(1),
+            "banks": Out(layout.program.n_sweeps), "bank": Out(1), "issue": Out(layout.issue)})
 
     def _rows(self) -> list:
         """The layer table: one dictionary of constants a phase."""
@@ -55,6 +59,8 @@ class Sequencer(wiring.Component):
                    "going": int(wait == 0), "ends": int(wait == 0 and single),
                    "again": int(schedule.gaps[k] == 0),
                    "again_ends": int(schedule.gaps[k] == 0 and single)}
+            if program.max_steps:
+                row["reverse"] = int(phase.reverse)
             for n in range(2):
                 segment = phase.segments[min(n, len(phase.segments) - 1)]
                 length = segment.words(program.cols)
@@ -69,9 +75,20 @@ class Sequencer(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         layout, schedule = self._layout, self._layout.schedule
-        table = self._rows()
+        table, program = self._rows(), layout.program
         n_phases = len(table)
-        n_normal = sum(not phase.last_only for phase in layout.program.phases)
+        sweeps = schedule.sweeps
+
+        def by_sweep(values):
+            """A constant of the running sweep."""
+            return Array(values)[self.sweep] if len(set(values)) > 1 else values[0]
+
+        first_phase = [sum(map(len, program.sweeps[:k])) for k in range(len(sweeps))]
+        last_phase = [first + len(phases) - 1
+                      for first, phases in zip(first_phase, program.sweeps, strict=True)]
+        # A sweep of last-step phases alone has only last steps.
+        last_normal = [max(0, first + sum(not phase.last_only for phase in phases) - 1)
+                       for first, phases in zip(first_phase, program.sweeps, strict=True)]
 
         # The running phase's row in registers; the next one's straight from the table, whose index
         # stands still since the phase before.
@@ -91,10 +108,11 @@ class Sequencer(wiring.Component):
         shift = Signal(layout.shift_bits)
         passes = Signal.like(row["passes"])
         wait = Signal(max(len(row["wait"]), len(row["gap"])))
-        tail = Signal(bits_for(max(schedule.tail, schedule.tail_last)))
+        tail = Signal(bits_for(max(max(sweep.tail, sweep.tail_last) for sweep in sweeps)))
         residue = Signal(range(3))
-        first_pass, first, last, bank, busy = (Signal(name=name) for name in (
-            "first_pass", "first", "last", "bank", "busy"))
+        first_pass, first, last, busy = (Signal(name=name) for name in (
+            "first_pass", "first", "last", "busy"))
+        bank = self.banks.bit_select(self.sweep, 1)
         # Decisions stand in registers, made one cycle ahead: a comparison and what hangs on it
         # never share a cycle.
         going = Signal()         # a column is issued
@@ -109,8 +127,9 @@ class Sequencer(wiring.Component):
         armed = Signal()         # there is one
 
         start, load, last_now = Signal(), Signal(), Signal()
-        at_once = [schedule.tail == 0, schedule.tail_last == 0
-                   and not layout.program.network.returns_state]
+        at_once = [by_sweep([int(sweep.tail == 0) for sweep in sweeps]),
+                   by_sweep([int(sweep.tail_last == 0 and not program.network.returns_state)
+                             for sweep in sweeps])]
         m.d.sync += armed.eq(self.step_ready)
         m.d.comb += [
             start.eq(armed & free & ~self.hold),
@@ -121,7 +140,8 @@ class Sequencer(wiring.Component):
         ends, last_pass_next, final_next = Signal(), Signal(), Signal()
         coming_final = Signal()
         m.d.comb += [
-            coming_final.eq((upcoming == n_phases - 1) | (~last_now & (upcoming == n_normal - 1))),
+            coming_final.eq((upcoming == by_sweep(last_phase))
+                            | (~last_now & (upcoming == by_sweep(last_normal)))),
             last_pass_next.eq(last_pass), final_next.eq(final)]
         with m.If(load):
             m.d.comb += [ends.eq(coming["ends"]), last_pass_next.eq(coming["passes"] == 0),
@@ -141,7 +161,8 @@ class Sequencer(wiring.Component):
 
         with m.If(load):
             m.d.sync += [row[key].eq(value) for key, value in coming.items()]
-            m.d.sync += [phase.eq(upcoming), upcoming.eq(Mux(coming_final, 0, upcoming + 1)),
+            m.d.sync += [phase.eq(upcoming), upcoming.eq(Mux(coming_final, by_sweep(first_phase),
+                                                       upcoming + 1)),
                          first_pass.eq(1), residue.eq(0), passes.eq(coming["passes"]),
                          going.eq(coming["going"]), wait.eq(coming["wait"])]
         with m.Elif(pass_end):
@@ -172,17 +193,22 @@ class Sequencer(wiring.Component):
                 m.d.sync += enter(row, 1)
 
         # At step_end + tail the next step may start.
-        soon = Mux(last, schedule.tail_last <= 1, schedule.tail <= 1)
+        soon = Mux(last, by_sweep([int(sweep.tail_last <= 1) for sweep in sweeps]),
+                   by_sweep([int(sweep.tail <= 1) for sweep in sweeps]))
         m.d.sync += free.eq((finishes & Mux(last_now, at_once[1], at_once[0]))
                             | (~start & (free | (step_end & soon) | (~busy & (tail == 1)))))
         with m.If(step_end):
-            m.d.sync += [busy.eq(0), tail.eq(Mux(last, max(0, schedule.tail_last - 1),
-                                                 max(0, schedule.tail - 1)))]
+            left_over = [by_sweep([max(0, cycles - 1) for cycles in tails]) for tails in (
+                [sweep.tail_last for sweep in sweeps], [sweep.tail for sweep in sweeps])]
+            m.d.sync += [busy.eq(0), tail.eq(Mux(last, *left_over))]
         with m.Elif(~busy & (tail != 0)):
             m.d.sync += tail.eq(tail - 1)
         with m.If(start):
             m.d.sync += [busy.eq(1), first.eq(self.step_first), last.eq(self.step_last),
                          bank.eq(~bank)]
+        if len(sweeps) > 1:
+            with m.If(self.sweep_begin):
+                m.d.sync += upcoming.eq(by_sweep(first_phase))
 
         issue = self.issue
         m.d.comb += [
@@ -193,4 +219,6 @@ class Sequencer(wiring.Component):
             issue.pass_tag.phase.eq(phase), issue.pass_tag.first_pass.eq(first_pass),
             issue.pass_tag.bank.eq(bank), issue.pass_tag.first_step.eq(first),
             issue.pass_tag.last_step.eq(last)]
+        if program.max_steps:
+            m.d.comb += issue.reverse.eq(row["reverse"])
         return m

@@ -26,7 +26,8 @@ class WeightMemory(wiring.Component):
 
     Members
     -------
-    restart : In(1), the word of this cycle is a step's last: the first one comes next
+    restart : In(1), the word of this cycle is a step's last: the sweep's first one comes next
+    sweep : In, which sweep runs
     advance : In(1), the word of this cycle is taken
     data : Out(program.weight_bits), as many cycles after its turn as the vector takes
         from issue to array; the lanes of the array's group g another g cycles later
@@ -38,7 +39,7 @@ class WeightMemory(wiring.Component):
         self._layout = layout
         program = layout.program
         super().__init__({
-            "restart": In(1), "advance": In(1), "data": Out(program.weight_bits),
+            "restart": In(1), "sweep": In(range(program.n_sweeps)), "advance": In(1), "data": Out(program.weight_bits),
             "load_en": In(1), "load_data": In(program.input_width), "loaded": Out(1)})
 
     def elaborate(self, platform):
@@ -54,7 +55,8 @@ class WeightMemory(wiring.Component):
         # memory with a clock, that one is read.
         address = Signal(range(max(2, depth)))
         following = Signal.like(address)
-        m.d.comb += following.eq(Mux(self.restart, 0, address + self.advance))
+        first = Array(program.sweep_words)[self.sweep] if program.n_sweeps > 1 else 0
+        m.d.comb += following.eq(Mux(self.restart, first, address + self.advance))
         m.d.sync += address.eq(following)
         early = pipeline.vector < pipeline.ram
         addresses = stages(m, following if early else address, n_groups - 1, name="address")

@@ -7,6 +7,7 @@ from amaranth import *
 from amaranth.sim import Simulator
 
 from golden.model import Codes, GoldenRun
+from golden.network import final_step
 from hw.engine import Engine
 from hw.layout import Layout
 from hw.program import Op
@@ -111,7 +112,8 @@ def expected_words(layout: Layout, golden: GoldenRun, sequences=None) -> list:
         flat = [int(code) for code in results.ravel()]
         if network.returns_state:
             for signal, idx, _, _ in program.states:
-                flat += [int(code) for code in golden.signals[idx][signal][s, -1]]
+                last = final_step(network.layers[idx])
+                flat += [int(code) for code in golden.signals[idx][signal][s, last]]
         words += [(code & mask, k == len(flat) - 1) for k, code in enumerate(flat)]
     return words
 
@@ -121,14 +123,16 @@ def expected_trace(layout: Layout, golden: GoldenRun, signal: str, steps: int,
     """Trace records of "h" or "c" in the order of the layer table, as (index, unsigned data)."""
     width = layout.act_width if signal == "h" else layout.program.network.cell.width
     records = []
+    walk = [(sweep, t) for sweep in range(layout.program.n_sweeps)
+            for t in range(steps)]
     for s in range(len(golden.y)) if sequences is None else sequences:
-        for t in range(steps):
-            for phase in layout.program.phases:
+        for sweep, t in walk:
+            for phase in layout.program.sweeps[sweep]:
                 values = golden.signals[phase.layer].get(signal)
                 skipped = phase.last_only and t < steps - 1
                 if values is None or skipped or phase.op in (Op.RESET, Op.UPDATE):
                     continue
-                codes = values[s, 0 if phase.last_only else t]
+                codes = values[s, 0 if phase.last_only else steps - 1 - t if phase.reverse else t]
                 records += [(phase.unit_base + j, int(code) & ((1 << width) - 1))
                             for j, code in enumerate(codes)]
     return records

@@ -87,7 +87,9 @@ def test_difference_is_a_failure(tmp_path):
         other = replace(network, layers=(replace(layer, w=w),))
         bad = cores.run_core(changed(program={"network": other}), codes, simulator)
         assert "expected" in bad["failure"] and bad["utilisation"] is None
-        bad = cores.run_core(changed(length=core.layout.schedule.length - 1), codes, simulator)
+        (sweep,) = core.layout.schedule.sweeps
+        shorter = replace(sweep, length=sweep.length - 1)
+        bad = cores.run_core(changed(sweeps=(shorter,)), codes, simulator)
         assert "cycles" in bad["failure"]
 
 

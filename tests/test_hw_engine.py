@@ -42,6 +42,7 @@ class Case:
     pack: bool = False
     argmax: bool = False
     load_weights: bool = False
+    max_steps: int = 0
     sequences: int = 2
     steps: int = 4
     network: dict = field(default_factory=dict)
@@ -175,7 +176,7 @@ def build(case: Case, *, seed: int = 0):
                                   **case.options)
     program = make_program(integer, lanes=case.lanes, cols=case.cols, posts=case.posts,
                            argmax=case.argmax, load_weights=case.load_weights, wide=case.wide,
-                           pack=case.pack,
+                           pack=case.pack, max_steps=case.max_steps or case.steps,
                            pipeline=pipeline_named(case.pipeline))
     return make_layout(program), codes, run_golden(integer, codes)
 

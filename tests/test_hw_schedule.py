@@ -111,7 +111,7 @@ def test_sound_and_tight(seed):
     program = random_program(seed)
     schedule = make_schedule(program, random_latencies(seed))
     waits, gaps = list(schedule.waits), list(schedule.gaps)
-    tails = [schedule.tail, schedule.tail_last]
+    tails = [schedule.sweeps[0].tail, schedule.sweeps[0].tail_last]
     assert min(waits + gaps + tails) >= 0
     assert not Walk(schedule, waits, gaps).faults(*tails)
 
@@ -123,9 +123,9 @@ def test_sound_and_tight(seed):
                 values[k] += 1
     for k in range(2):
         # A constant interval is worth a cycle where input and array take the same time.
-        constant = k == 0 and schedule.length == program.network.inputs and tails[0] == 1
+        constant = k == 0 and schedule.sweeps[0].length == program.network.inputs and tails[0] == 1
         # Results that leave one by one are worth what they take.
-        length = schedule.length_last if k else schedule.length
+        length = schedule.sweeps[0].length_last if k else schedule.sweeps[0].length
         leaving = sum(phase.units for phase in program.outputs(bool(k))) == length + tails[k]
         if tails[k] and not constant and not leaving:
             tails[k] -= 1
@@ -139,12 +139,13 @@ def test_length_is_the_sum(seed):
     program = random_program(seed)
     schedule = make_schedule(program, random_latencies(seed))
     walk = Walk(schedule, schedule.waits, schedule.gaps)
-    assert walk.step(0, False)[3] == schedule.length
+    assert walk.step(0, False)[3] == schedule.sweeps[0].length
     issues, *_, end = walk.step(0, True)
-    assert end == schedule.length_last
+    assert end == schedule.sweeps[0].length_last
     assert len(issues) == sum(phase.passes(program.lanes) * segment.weights.shape[1]
                               for phase in program.phases for segment in phase.segments)
-    assert schedule.interval == max(schedule.length + schedule.tail, program.network.inputs)
+    assert schedule.interval == max(schedule.sweeps[0].length + schedule.sweeps[0].tail,
+                                    program.network.inputs)
     useful = len({cycle for cycle, *_ in walk.step(0, False)[0]})
     assert schedule.exposed == schedule.interval - useful
 
@@ -157,7 +158,7 @@ def test_no_cycle_is_lost(layers, inputs, lanes, interval):
     """With the engine's own depths: the array is busy in every cycle."""
     program = make_program(integer_network(*layers, inputs=inputs), lanes=lanes)
     schedule = make_layout(program).schedule
-    assert (schedule.interval, schedule.exposed, schedule.tail) == (interval, 0, 0)
+    assert (schedule.interval, schedule.exposed, schedule.sweeps[0].tail) == (interval, 0, 0)
     assert interval * lanes == program.macs_per_step
     # Thousands of steps: the first input, then an interval each.
     steps = schedule.total_cycles([3000]) - schedule.total_cycles([1000])
@@ -175,7 +176,7 @@ def test_bubble_as_designed(cell, units, divisor):
     schedule = make_layout(program).schedule
     depth = schedule.latencies.mac + schedule.latencies.post
     last_rows = rows - (-(-rows // lanes) - 1) * lanes
-    assert schedule.tail == max(0, depth + last_rows - (6 + units))
+    assert schedule.sweeps[0].tail == max(0, depth + last_rows - (6 + units))
 
 
 def test_total_cycles_counts_each_part():
@@ -184,12 +185,12 @@ def test_total_cycles_counts_each_part():
     latencies = Latencies(mac=5, post=10, output=2, dump=2)
     schedule = make_schedule(program, latencies)
     # One pass of 6 columns; unit 1 is read 5 + 1 + 10 + 1 cycles after its end, in column 5.
-    assert (schedule.length, schedule.tail, schedule.interval) == (6, 11, 17)
+    assert (schedule.sweeps[0].length, schedule.sweeps[0].tail, schedule.interval) == (6, 11, 17)
     # The head waits for both units, then two passes of two columns.
     wait = 5 + 1 + 10 - 1
     assert schedule.waits == (0, wait)
-    assert schedule.length_last == 6 + wait + 2 + 2
-    first = 4 + schedule.interval + schedule.length_last
+    assert schedule.sweeps[0].length_last == 6 + wait + 2 + 2
+    first = 4 + schedule.interval + schedule.sweeps[0].length_last
     assert schedule.total_cycles([2]) == first + 5 + 10 + 2 + 1
 
 
