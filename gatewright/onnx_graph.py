@@ -7,6 +7,7 @@ recurrent networks; ``onnx_trace`` walks its nodes.
 import re
 from collections import Counter
 from dataclasses import dataclass
+from itertools import islice, product
 
 import numpy as np
 import onnx
@@ -15,11 +16,12 @@ from .errors import ImportRefused, quote
 from .onnx_file import MAX_ELEMENTS, MAX_RANK, READABLE, ModelFile, type_name
 from .onnx_node import attributes, label
 
-__all__ = ["Graph", "GraphInput", "probes"]
+__all__ = ["Graph", "GraphInput", "batch_probes", "probes"]
 
 MAX_NODES = 4000
 MAX_SYMBOLS = 6
 MAX_NAME = 200
+MAX_PROBES = 64
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -203,6 +205,16 @@ class Graph:
             return proto
         return onnx.numpy_helper.from_array(self.file.tensor(proto, what), proto.name)
 
+    def inferred(self, name: str) -> tuple | None:
+        """The shape of a tensor by ONNX's own rules, where the file declares none."""
+        try:
+            made = onnx.shape_inference.infer_shapes(self.model())
+        except Exception:                  # what it makes of damaged nodes has no common base
+            return None
+        infos = (*made.graph.output, *made.graph.value_info)
+        info = next((i for i in infos if i.name == name), None)
+        return None if info is None else _value_info(info, "tensor").dims
+
     def constant(self, name: str) -> np.ndarray | None:
         """The values of an initialiser or of a given input; None where ``name`` is neither."""
         if name in self._initializers and name not in self._constants:
@@ -248,3 +260,15 @@ def probes(inputs: list) -> list:
     ones = dict.fromkeys(places, 1)
     return [[ones | {symbol: 7}, ones | {symbol: 5}]
             for symbol in sorted(places, key=order)] + [[ones]]
+
+
+def batch_probes(inputs: list, batch: int) -> list:
+    """Ways to run a graph that is declared for ``batch`` sequences at once with one of them.
+
+    As ``probes``, with one axis of that length a graph input set to 1: (input's name, axis) -> 1.
+    """
+    places = [[(item.name, axis) for axis, dim in enumerate(item.dims or ()) if dim == batch]
+              for item in inputs]
+    chosen = islice(product(*(axes for axes in places if axes)), MAX_PROBES)
+    return [[sizes | dict.fromkeys(axes, 1) for sizes in attempt]
+            for axes in chosen if axes for attempt in probes(inputs)]
