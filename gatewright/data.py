@@ -258,7 +258,10 @@ def load_float_outputs(network: FloatNetwork, path: Path | str, n: int) -> dict:
                               "give the outputs of every sequence")
         array = array[:n]
         _usable(array, what)
-        roles = ("time", "feature") if binding.kind == "y" else ("layer", "feature")
+        roles = ("layer", "feature")
+        if binding.kind == "y":
+            roles = tuple(role for role in ("time", "direction", "feature")
+                          if role != "direction" or role in binding.axes)
         plain = from_graph_layout(array, binding, what, roles=roles)
         found[binding.name] = to_graph_layout(plain, binding, roles)
     return found

@@ -137,12 +137,21 @@ def outputs_in_graph_layout(network: FloatNetwork, y: np.ndarray, h: dict, c: di
         if binding.kind == "y":
             array = y if "feature" in binding.axes else y[..., None]
             array = array if array.ndim == 3 else array[:, None]
-            outputs[binding.name] = to_graph_layout(array, binding, ("time", "feature"))
+            array, roles = _by_direction(array, binding)
+            outputs[binding.name] = to_graph_layout(array, binding, roles)
         else:
             states = h if binding.kind == "h" else c
             array = np.stack([states[layer] for layer in binding.layers], axis=1)
             outputs[binding.name] = to_graph_layout(array, binding, ("layer", "feature"))
     return outputs
+
+
+def _by_direction(y: np.ndarray, binding: Binding) -> tuple:
+    """(y, roles): results (n, T, O), with an axis of the directions where the graph has one."""
+    if "direction" not in binding.axes:
+        return y, ("time", "feature")
+    count = binding.shape[binding.axes.index("direction")]
+    return y.reshape(*y.shape[:2], count, -1), ("time", "direction", "feature")
 
 
 def feeds_in_graph_layout(network: FloatNetwork, batch: Batch) -> dict:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from golden.network import Cell, Final, FloatNetwork
+from golden.network import Final, FloatNetwork, final_step
 from golden.reference import Batch, apply_final, run_float
 
 from .errors import GatewrightError, quote
@@ -27,9 +27,8 @@ def float_outputs(network: FloatNetwork, batch: Batch) -> dict:
     if network.last_step_only:
         y = y[:, -1:]
     y = apply_final(y, network.final)
-    h = {k: traces[k]["h"][:, -1] for k in network.recurrent}
-    c = {k: traces[k]["c"][:, -1] for k in network.recurrent
-         if network.layers[k].cell is Cell.LSTM}
+    h, c = ({k: traces[k][signal][:, final_step(network.layers[k])] for k in network.recurrent
+             if signal in traces[k]} for signal in "hc")
     return outputs_in_graph_layout(network, y, h, c)
 
 

@@ -119,8 +119,10 @@ def _network(file: ModelFile, walk: Trace, chain: Chain, name: str) -> FloatNetw
         raise ImportRefused("the graph", "has a recurrent layer beside the chain of layers that "
                             "makes the result", "only layers in series are supported")
     names = unique_identifiers([d.name or f"{d.cell}_{k}" for k, d in enumerate(chain.drafts)])
-    layers = tuple(draft.layer(layer_name, last) for draft, layer_name, last
-                   in zip(chain.drafts, names, chain.last_only))
+    # A layer that reads the one before says nothing.
+    reads = [() if places == (k - 1,) else places for k, places in enumerate(chain.reads)]
+    layers = tuple(draft.layer(*given) for draft, *given
+                   in zip(chain.drafts, names, chain.last_only, reads))
     for layer in layers:
         parts = (layer.w, layer.bias_x, layer.bias_h, *(() if layer.r is None else (layer.r,)))
         if not all(np.all(np.abs(part) <= LARGEST) for part in parts):     # NaN is not, either

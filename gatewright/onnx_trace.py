@@ -9,10 +9,11 @@ from golden.network import Activation, Cell, Initial
 
 from . import onnx_ops as ops
 from .errors import ImportRefused, quote
-from .onnx_cells import Draft, check_weights, read_attributes, recurrent
+from .onnx_cells import Draft, check_weights, linear, read_attributes, recurrent
 from .onnx_graph import Graph
-from .onnx_index import MAX_NUMBERS, Index, Operand, Source, Tracked, per_feature
+from .onnx_index import MAX_NUMBERS, Index, Source, Tracked, per_feature
 from .onnx_node import FOLDABLE, STRUCTURAL, ProbeRefused, check_node, evaluate, label
+from .onnx_operand import Operand, operand, vectors
 
 __all__ = ["Trace", "trace"]
 
@@ -86,17 +87,53 @@ class Trace:
         self.refused.append(label(node) + (f" {reason}" if reason else ""))
         self.values.update({name: None for name in node.output if name})
 
-    def linear_source(self, operand: Operand, draft: Draft) -> Source:
-        steps = 1 if operand.last else operand.source.steps
+    def linear_source(self, steps: int, draft: Draft) -> Source:
         return self.index.add("y", steps * draft.units, steps=steps, width=draft.units,
-                              once=operand.last or operand.source.once, draft=draft)
+                              once=draft.once, draft=draft)
+
+    def spend_on(self, read: Operand, rows: int, what: str):
+        """Pay for a layer of so many rows before its matrix is made."""
+        self.graph.file.spend(rows * (read.width + sum(
+            part.source.width * (1 + (part.source.draft.w.shape[1] if part.source.draft else 0))
+            for part in read.parts)), what)
+
+    def insert(self, ids: np.ndarray, order: np.ndarray, read: Operand, w: np.ndarray,
+               name: str) -> np.ndarray:
+        """Numbers, in the shape of ``ids``, of ``w`` times the vectors that stand at ``order``."""
+        draft = linear(name, read, w, np.zeros(len(w)), inserted=True)
+        made = np.empty(ids.size, dtype=np.int64)
+        made[order.ravel()] = self.linear_source(len(order), draft).ids
+        return made.reshape(ids.shape)
+
+    def joined(self, ids: np.ndarray, name: str) -> np.ndarray | None:
+        """Numbers of the same elements as the result of one layer; None where they make none."""
+        found = self.index.resolve(ids)
+        if found is not None:
+            return ids
+        order = vectors(self.index, ids)
+        if order is None:
+            return None
+        what, width = f"tensor {quote(name)}", order.shape[1]
+        read = operand(self.index, ids.ravel()[order], what)
+        self.spend_on(read, width, what)
+        return self.insert(ids, order, read, np.eye(width), name)
+
+    def in_time(self, ids: np.ndarray, name: str) -> np.ndarray:
+        """The same elements from a layer that is computed in the order of time."""
+        source = self.index.resolve(ids).source
+        if source.draft is None or not source.draft.reverse:
+            return ids
+        order = vectors(self.index, ids)
+        read = operand(self.index, ids.ravel()[order], f"tensor {quote(name)}")
+        return self.insert(ids, order, read, np.eye(order.shape[1]), name)
 
     def materialise(self, ids: np.ndarray, activation: Activation, name: str):
         """Numbers of ``activation(ids)``; scales and shifts go into a linear layer's weights.
 
         Returns None where that cannot be a layer.
         """
-        found = self.index.resolve(ids)
+        ids = self.joined(ids, name)
+        found = None if ids is None else self.index.resolve(ids)
         if found is None or found.source.kind != "y":
             return None
         source = found.source
@@ -115,12 +152,9 @@ class Trace:
                 and draft.activation is Activation.IDENTITY:
             draft = replace(draft.affine(scale, offset), activation=activation)
         else:
-            operand = Operand(source=source, last=False, scale=np.ones(source.width),
-                              offset=np.zeros(source.width))
-            draft = Draft(operand=operand, cell=Cell.LINEAR, name=name, w=np.diag(scale),
-                          bias_x=offset, activation=activation, inserted=True)
-        new = self.index.add("y", source.size, steps=source.steps, width=source.width,
-                             once=source.once, draft=draft)
+            draft = Draft(sources=(source,), when="every", cell=Cell.LINEAR, name=name,
+                          w=np.diag(scale), bias_x=offset, activation=activation, inserted=True)
+        new = self.linear_source(source.steps, draft)
         return new.base + found.at
 
     # ---- nodes --------------------------------------------------------------------------------
@@ -203,27 +237,33 @@ class Trace:
             raise ImportRefused(what, f"brings the steps of all layers to {self.steps}, more than "
                                 f"{MAX_STEPS}", "export with a shorter sequence, or with an open "
                                 "time axis, which has no limit")
-        operand = self.index.operand(ids.reshape(steps, -1), what)
-        if operand.last or operand.source.once:
+        read = operand(self.index, ids.reshape(steps, -1), what)
+        if read.once:
             raise ImportRefused(what, "reads only the last step of the layer before",
                                 "a recurrent layer must read every step of the one before")
-        starts, used = [], []
+        starts, used, dirs = [()] * len(spec.reverse), [], len(spec.reverse)
         for kind, value, name in zip("hc", initial, node.input[5:7] + [""] * 2):
             if kind == "c" and spec.cell is not Cell.LSTM and value is not None:
                 raise ImportRefused(what, "has too many inputs", "export the model again")
-            start, places = self.initial(spec, value, f"{what}, initial_{kind} {quote(name)}")
-            starts.append(start)
-            used += [(start.source, places, kind)] if places is not None else []
+            for k in range(dirs):
+                start, places = self.initial(spec, value, k,
+                                             f"{what}, initial_{kind} {quote(name)}")
+                starts[k] += (start,)
+                used += [(start.source, places, k, kind)] if places is not None else []
         self.graph.file.spend(2 * (w.size + r.size), what)
-        draft = recurrent(node, spec, operand, (w, r, b), tuple(starts))
-        self.states += [(name, places, draft, kind) for name, places, kind in used]
-        source = self.index.add("y", steps * spec.units, steps=steps, width=spec.units,
-                                draft=draft)
-        cell = self.index.add("c", spec.units, width=spec.units, draft=draft)
-        y = source.ids.reshape(steps, 1, 1, -1)
-        shape = (1, 1, spec.units)
-        results = [Tracked(ids=y.transpose(2, 0, 1, 3) if spec.layout else y),
-                   Tracked(ids=y[-1].reshape(shape)), Tracked(ids=cell.ids.reshape(shape))]
+        self.spend_on(read, w.shape[1] if w.ndim > 1 else 0, what)
+        drafts = recurrent(node, spec, read, (w, r, b), tuple(starts))
+        self.states += [(name, places, drafts[k], kind) for name, places, k, kind in used]
+        width = spec.units
+        sources = [self.index.add("y", steps * width, steps=steps, width=width, draft=draft)
+                   for draft in drafts]
+        cells = [self.index.add("c", width, width=width, draft=draft) for draft in drafts]
+        y = np.stack([source.ids.reshape(steps, 1, width) for source in sources], axis=1)
+        last = np.stack([y[0 if reverse else -1, k] for k, reverse in enumerate(spec.reverse)])
+        results = [y, last, np.stack([cell.ids.reshape(1, width) for cell in cells])]
+        if spec.layout:                    # batch first
+            results = [y.transpose(2, 0, 1, 3), *(v.swapaxes(0, 1) for v in results[1:])]
+        results = [Tracked(ids=ids) for ids in results]
         if len(node.output) > (3 if spec.cell is Cell.LSTM else 2):
             raise ImportRefused(what, "has too many outputs", "export the model again")
         self.values.update({name: v for name, v in zip(node.output, results) if name})
@@ -254,21 +294,24 @@ class Trace:
                                 "not computed from its inputs",
                                 "export the model with its weights inside")
 
-    def initial(self, spec, value, what: str) -> tuple:
+    def initial(self, spec, value, direction: int, what: str) -> tuple:
         """(Initial, offsets in the graph input or None) of a state before the first step."""
         if value is None:
             return Initial(), None
+        array = value.ids if isinstance(value, Tracked) else value
+        wanted = (len(spec.reverse), 1, spec.units)
+        if spec.layout and array.ndim == 3:
+            array = array.swapaxes(0, 1)
         if not isinstance(value, Tracked):
-            value = self.alike(value, 0 if spec.layout else 1, what)
-        shape = value.ids.shape if isinstance(value, Tracked) else value.shape
-        if shape != (1, 1, spec.units):
-            raise ImportRefused(what, f"has the shape {shape}, not {(1, 1, spec.units)}",
+            array = self.alike(array, 1, what)
+        if array.shape != wanted:
+            raise ImportRefused(what, f"has the shape {array.shape}, not {wanted}",
                                 "is a projection (proj_size) in the model? It is not supported: "
                                 "train without it and export again")
         if not isinstance(value, Tracked):
-            values = check_weights(value, what).reshape(-1)
+            values = check_weights(array, what)[direction].reshape(-1)
             return (Initial(value=values) if np.any(values) else Initial()), None
-        found = self.index.resolve(value.ids.reshape(-1))
+        found = self.index.resolve(array[direction].reshape(-1))
         if found is None or found.source.kind != "input" or not found.plain or value.integer:
             raise ImportRefused(what, "is computed from the data",
                                 "it must be a constant or a graph input of its own")

@@ -46,10 +46,6 @@ def _state_of_data():
 
 
 NOT_YET = [
-    *((f"{direction} {kind}", lambda k=kind, d=direction: attribute(k, direction=d),
-       f"node '{kind}_0' .{kind}.: direction '{direction}' is not supported; train and export")
-      for kind in ("RNN", "GRU", "LSTM") for direction in ("reverse", "bidirectional")),
-    ("bidirectional, with its weights", _second_direction, "'bidirectional' is not supported"),
     *((f"clip {value}", lambda v=value: attribute(clip=v), "clip is not supported; export")
       for value in (0.5, 0.0, -1.0, float("nan"), float("inf"))),
     ("input_forget", lambda: attribute(input_forget=1), "input_forget=1 .coupled gates. is not"),
@@ -79,6 +75,10 @@ def test_not_yet(tmp_path, make, said):
 NEVER = [
     ("two directions, forward", lambda: _second_direction(direction="forward"),
      r"W \('const_0'\) has the shape \(2, 12, 4\), but .* \(1, 12, 4\)"),
+    ("bidirectional, with the weights of one", lambda: attribute(direction="bidirectional"),
+     r"W \('const_0'\) has the shape \(1, 12, 4\), but .* \(2, 12, 4\)"),
+    ("no such direction", lambda: attribute(direction="backwards"),
+     "direction 'backwards' is not one of forward, reverse, bidirectional"),
     ("two directions of a GRU", lambda: _second_direction("GRU", "forward"), r"\(2, 9, 4\)"),
     ("two directions, reverse", lambda: _second_direction(direction="reverse"), "LSTM_0"),
     ("direction of another kind", lambda: attribute(direction=1), "'direction' must be a text"),
