@@ -184,7 +184,8 @@ def axis_roles(roles: dict, shape: tuple, dims: tuple, *, state: bool) -> tuple 
         in an array of the tensor's own shape.
     shape : tuple of int
     dims : tuple
-        As declared: a str is an open dimension, which of the length-1 axes makes it the batch.
+        As declared: of the length-1 axes, one that is an open dimension (a str), or declared with
+        another length, is the batch.
     state : bool
         Of a state, so that a spare length-1 axis in front is the layer axis.
 
@@ -205,7 +206,7 @@ def axis_roles(roles: dict, shape: tuple, dims: tuple, *, state: bool) -> tuple 
         return None
     if "feature" not in found and "feature" in roles and spare:
         found[spare.pop()] = "feature"
-    opened = [axis for axis in spare if axis < len(dims) and isinstance(dims[axis], str)]
+    opened = [axis for axis in spare if axis < len(dims) and dims[axis] != shape[axis]]
     if spare:
         single_step = "time" in roles and "time" not in found and len(spare) > 1
         batch = (opened or [spare[0] if single_step else spare[-1]])[0]

@@ -43,10 +43,38 @@ def move(walk, node: onnx.NodeProto, inputs: list):
         return walk.refuse(node, "(its indices or its shape depend on the data)")
     else:
         arrays = [data[0].ids, *inputs[1:]]
+        if op == "Reshape" and walk.batch > 1:
+            arrays[1] = _of_one(arrays[1], data[0].ids.size, walk.batch)
     moved = evaluate(node, arrays, walk.graph.file)
     if any(ids.size == 0 for ids in moved):
         return walk.refuse(node, "(its result is empty)")
     return walk.store(node, [Tracked(ids=ids, integer=integer) for ids in moved])
+
+
+def _of_one(target: np.ndarray, size: int, batch: int) -> np.ndarray:
+    """A Reshape's target for one sequence, from that for ``batch`` of them.
+
+    Parameters
+    ----------
+    target : int64 (R,)
+    size : int
+        Elements of one sequence.
+
+    Where several entries could be the one that counts sequences the first that is ``batch`` itself
+    is taken; the comparison with the file's own results tells if that was wrong.
+    """
+    known = int(np.prod(target[target > 0]))
+    if np.any(target == 0) or known <= 1 or (np.all(target > 0) and known == size):
+        return target
+    whole = size * batch
+    for k in sorted(range(len(target)), key=lambda k: target[k] != batch):
+        rest = known // max(1, int(target[k]))
+        if target[k] % batch == 0 and target[k] > 0 and (
+                whole % known == 0 if np.any(target < 0) else whole == known) and rest:
+            made = target.copy()
+            made[k] //= batch
+            return made
+    return target
 
 
 def _number(walk, value) -> np.ndarray:

@@ -188,7 +188,7 @@ def _chain(walk: Trace, what: str, draft, *, last: bool, **fields) -> Chain:
 
 
 def _binding(item: GraphInput, roles: dict, shape: tuple, what: str, *, time_open=False,
-             **fields) -> Binding:
+             batch: int = 1, **fields) -> Binding:
     axes = axis_roles(roles, shape, item.dims or (), state=fields["kind"] in "hc")
     if axes is None:
         names = ", ".join(roles)
@@ -200,8 +200,13 @@ def _binding(item: GraphInput, roles: dict, shape: tuple, what: str, *, time_ope
     # an output may be declared without a shape: its time axis is then as open as the input's
     opened = [role == "time" and time_open if item.dims is None else isinstance(dim, str)
               for role, dim in zip(axes, item.dims or shape)]
+    sizes = [batch if role == "batch" else size for role, size in zip(axes, shape)]
+    if batch > 1 and [size for size, o in zip(sizes, opened) if not o] != [
+            d for d in item.dims or shape if isinstance(d, int)]:
+        raise ImportRefused(what, f"does not keep the {batch} sequences of the batch apart",
+                            "export with a batch of 1")
     return Binding(name=item.name, axes=axes, dtype=item.dtype,
-                   shape=tuple(None if o else size for o, size in zip(opened, shape)), **fields)
+                   shape=tuple(None if o else size for o, size in zip(opened, sizes)), **fields)
 
 
 def bind_input(walk: Trace, chain: Chain) -> Binding:
@@ -213,7 +218,8 @@ def bind_input(walk: Trace, chain: Chain) -> Binding:
     time.ravel()[view] = np.arange(view.shape[0])[:, None]
     feature.ravel()[view] = np.arange(view.shape[1])
     roles = {"time": time} if walk.embedded is not None else {"time": time, "feature": feature}
-    return _binding(item, roles, shape, f"graph input {quote(item.name)}", kind="x")
+    return _binding(item, roles, shape, f"graph input {quote(item.name)}", kind="x",
+                    batch=walk.batch)
 
 
 def bind_states(walk: Trace, chain: Chain) -> tuple:
@@ -239,7 +245,7 @@ def bind_states(walk: Trace, chain: Chain) -> tuple:
             raise ImportRefused(what, "is only partly used as an initial state",
                                 "leave out what no layer reads")
         bindings.append(_binding(item, {"feature": feature, "layer": layer}, shape, what,
-                                 kind=kinds.pop(), layers=tuple(layers)))
+                                 kind=kinds.pop(), layers=tuple(layers), batch=walk.batch))
     return tuple(bindings)
 
 
@@ -248,7 +254,8 @@ def bind_outputs(walk: Trace, chain: Chain) -> tuple:
     bindings = []
     for item in walk.graph.outputs:
         what, ids = f"graph output {quote(item.name)}", walk.outputs[item.name].ids
-        item = replace(item, elem_type=item.elem_type or 1)
+        item = replace(item, elem_type=item.elem_type or 1, dims=item.dims or (
+            walk.graph.inferred(item.name) if walk.batch > 1 else None))
         if item.name == chain.result:
             found = walk.index.resolve(chain.ids)
             width = found.source.width
@@ -259,7 +266,7 @@ def bind_outputs(walk: Trace, chain: Chain) -> tuple:
                                              state=False) is None:
                 half = width // 2          # both directions of a layer, on an axis of their own
                 roles |= {"direction": found.at % width // half, "feature": found.at % half}
-            bindings.append(_binding(item, roles, ids.shape, what, kind="y",
+            bindings.append(_binding(item, roles, ids.shape, what, kind="y", batch=walk.batch,
                                      time_open=any(n > 1 for n in walk.sizes.values())))
             continue
         parts = _parts(walk, ids)
@@ -272,5 +279,5 @@ def bind_outputs(walk: Trace, chain: Chain) -> tuple:
             layer[mask], feature[mask] = number, at
             layers.append(chain.drafts.index(draft))
         bindings.append(_binding(item, {"feature": feature, "layer": layer}, ids.shape, what,
-                                 kind=kinds.pop(), layers=tuple(layers)))
+                                 kind=kinds.pop(), layers=tuple(layers), batch=walk.batch))
     return tuple(bindings)

@@ -37,10 +37,13 @@ class Trace:
     states : list of (input name, int64 (H,) offsets in it, Draft, "h" or "c")
     steps : int
         Of all recurrent layers together.
+    batch : int
+        Sequences that the file runs at once; the walk follows one of them.
     """
 
     graph: Graph
     sizes: dict
+    batch: int = 1
     index: Index = field(default_factory=Index)
     values: dict = field(default_factory=dict)
     outputs: dict = field(default_factory=dict)
@@ -67,7 +70,8 @@ class Trace:
                                     "inputs must be float32 values or int64 token ids")
             if item.dims is None:
                 raise ImportRefused(what, "has no declared shape", "export the model again")
-            shape = tuple(d if isinstance(d, int) else self.sizes[d] for d in item.dims)
+            shape = tuple(self.sizes.get((item.name, axis), d) if isinstance(d, int)
+                          else self.sizes[d] for axis, d in enumerate(item.dims))
             size = 1
             for dim in shape:              # Python integers: a product that cannot overflow
                 size *= dim
@@ -216,10 +220,7 @@ class Trace:
         if x.integer:
             raise ImportRefused(what, "its input X holds integers", "export the model with float32 "
                                 "inputs, or with its embedding")
-        for name, value in (("W", w), ("R", r), ("B", b)):
-            if isinstance(value, Tracked) or (value is None and name != "B"):
-                raise ImportRefused(what, f"{name} must be a constant of the file, not computed "
-                                    "from its inputs", "export the model with its weights inside")
+        self.constants(node, {1: w, 2: r, 3: b, 7: peephole})
         if peephole is not None:
             raise ImportRefused(what, "has peepholes (input P)", "train it without peepholes")
         ids = x.ids.swapaxes(0, 1) if spec.layout else x.ids
@@ -227,7 +228,7 @@ class Trace:
         if batch != 1:
             raise ProbeRefused(what, f"runs {batch} sequences at once, in a graph of "
                                f"{steps} steps", "export with a batch of 1 (PyTorch: is "
-                               "batch_first right?)")
+                               "batch_first right?)", batch=batch)
         if isinstance(lengths, Tracked) or (lengths is not None and np.any(lengths != steps)):
             raise ImportRefused(what, "has sequence lengths (input sequence_lens)",
                                 "export without them: every sequence runs to its end")
@@ -267,6 +268,32 @@ class Trace:
             raise ImportRefused(what, "has too many outputs", "export the model again")
         self.values.update({name: v for name, v in zip(node.output, results) if name})
 
+    def alike(self, values: np.ndarray, axis: int, what: str) -> np.ndarray:
+        """A constant of the whole batch as that of one sequence, if it is the same for all."""
+        if self.batch == 1 or values.ndim <= axis or values.shape[axis] != self.batch:
+            return values
+        one = values.take([0], axis)
+        if not np.array_equal(np.broadcast_to(one, values.shape), values):
+            raise ImportRefused(what, f"differs between the {self.batch} sequences of the file's "
+                                "batch", "make it a graph input, or export with a batch of 1")
+        return one
+
+    def constants(self, node: onnx.NodeProto, weights: dict):
+        """Refuse weights that depend on data. weights: place among the node's inputs to value."""
+        names = {1: "W", 2: "R", 3: "B", 7: "P"}
+        wrong = [k for k, value in weights.items()
+                 if isinstance(value, Tracked) or (value is None and k < 3)]
+        inputs = {item.name for item in self.graph.inputs}
+        if wrong and all(node.input[k] in inputs for k in wrong):
+            listed = ", ".join(f"{names[k]} is {quote(node.input[k])}" for k in wrong)
+            raise ImportRefused(label(node), f"its weights are graph inputs ({listed})",
+                                "give their values: --weights FILE.npz with arrays of these names, "
+                                "import_onnx(..., weights={name: array})")
+        if wrong:
+            raise ImportRefused(label(node), f"{names[wrong[0]]} must be a constant of the file, "
+                                "not computed from its inputs",
+                                "export the model with its weights inside")
+
     def initial(self, spec, value, direction: int, what: str) -> tuple:
         """(Initial, offsets in the graph input or None) of a state before the first step."""
         if value is None:
@@ -275,6 +302,8 @@ class Trace:
         wanted = (len(spec.reverse), 1, spec.units)
         if spec.layout and array.ndim == 3:
             array = array.swapaxes(0, 1)
+        if not isinstance(value, Tracked):
+            array = self.alike(array, 1, what)
         if array.shape != wanted:
             raise ImportRefused(what, f"has the shape {array.shape}, not {wanted}",
                                 "is a projection (proj_size) in the model? It is not supported: "
@@ -289,9 +318,9 @@ class Trace:
         return Initial(source=found.source.name), found.at
 
 
-def trace(graph: Graph, sizes: dict) -> Trace:
-    """Walk the graph with the open dimensions fixed to ``sizes``."""
-    walk = Trace(graph=graph, sizes=sizes)
+def trace(graph: Graph, sizes: dict, batch: int = 1) -> Trace:
+    """Walk the graph with the open dimensions fixed to ``sizes``, for one sequence of a batch."""
+    walk = Trace(graph=graph, sizes=sizes, batch=batch)
     walk.start()
     refusal = None
     for node in graph.nodes:

@@ -152,7 +152,6 @@ def test_several_heads(tmp_path):
 
 
 def test_batch_and_rank(tmp_path):
-    assert "runs 4 sequences at once" in refused(build.bare(dims=[5, 4, 4]), tmp_path)
     assert "three axes" in refused(build.bare(dims=[5, 4]), tmp_path)
     assert "takes 4 inputs, but 3" in refused(build.bare(dims=[5, 1, 3]), tmp_path)
 
@@ -217,6 +216,8 @@ def test_graph_faults(tmp_path):
     assert "dimension 0" in refused(net, tmp_path)
     net = build.bare()
     net.nodes[-1].input[1] = net.input("w", [1, 12, 4])
+    assert "its weights are graph inputs (W is 'w')" in refused(net, tmp_path)
+    net.nodes[0].input[1] = net.op("Identity", "w")
     assert "W must be a constant" in refused(net, tmp_path)
     net = build.bare()
     net.nodes[-1].attribute.append(net.nodes[-1].attribute[0])
