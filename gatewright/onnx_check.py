@@ -9,7 +9,8 @@ from pathlib import Path
 
 import numpy as np
 
-from golden.network import Final, FloatNetwork, final_step
+from golden.network import Final, FloatNetwork
+from golden.reads import final_step
 from golden.reference import Batch, apply_final, run_float
 
 from .errors import GatewrightError, quote

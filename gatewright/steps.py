@@ -16,10 +16,12 @@ import synth
 from golden.model import Codes, GoldenRun, encode, run_golden
 from golden.network import FloatNetwork, IntNetwork
 from golden.quantise import QuantOptions, quantise_network
+from golden.reads import final_step
 from golden.reference import Batch, run_float
 from hw.emit import Core, generate as generate_core
 from hw.families import PORTABLE
 from hw.image import load_words
+from hw.program import Program
 
 from .accuracy import measure, signal_errors, top1_agreement
 from .array import Array
@@ -184,12 +186,20 @@ def vendor_form(core: Core, target: str) -> Core | None:
                          name=core.name, family=family.name)
 
 
+def _fits(program: Program, steps: int) -> None:
+    if program.max_steps and steps > program.max_steps:
+        raise GatewrightError("the data", f"has sequences of {steps} steps, but the core stores "
+                              f"{program.max_steps} (it has reverse layers)",
+                              f"generate it with --max-steps {steps}")
+
+
 def stimulus(core: Core, result: Golden, sequences: int | None = None) -> sim.Stimulus:
     """What the bench drives and expects, from the first ``sequences`` of a golden run."""
     program, run, codes = core.layout.program, result.run, result.codes
     network = program.network
     n = len(codes) if sequences is None else min(sequences, len(codes))
     x = codes.x[:n]
+    _fits(program, x.shape[1])
     steps, many = x.shape[1], program.input_elements
     # A step's elements fill its words from the lowest place on; a state is a word of its own.
     filled = np.zeros((n, steps, program.input_words * many), np.int64)
@@ -204,16 +214,18 @@ def stimulus(core: Core, result: Golden, sequences: int | None = None) -> sim.St
     results = y.argmax(axis=-1) if program.argmax else y.reshape(n, -1)
     outputs = [results]
     if network.returns_state:
-        outputs += [run.signals[layer][signal][:n, -1] for signal, layer, _, _ in program.states]
-    trace = {(entry["signal"], entry["layer"]): run.signals[entry["layer"]][entry["signal"]][:n]
-             for entry in core.manifest["trace"]}
+        outputs += [run.signals[layer][signal][:n, final_step(network.layers[layer])]
+                    for signal, layer, _, _ in program.states]
+    trace = {(entry["signal"], entry["layer"]): run.signals[entry["layer"]][entry["signal"]][
+        :n, ::-1 if entry["reverse"] else 1] for entry in core.manifest["trace"]}
     made = sim.Stimulus.from_batch(
         steps=steps, inputs=np.concatenate(inputs, axis=1),
         outputs=np.concatenate(outputs, axis=1), trace=trace,
         predicted_cycles=core.layout.schedule.total_cycles([steps] * n),
         expected_saturations=int(np.sum(run.saturations[:n])),
         output_units=1 if program.argmax else network.layers[-1].units,
-        output_every_step=not (network.last_step_only or network.layers[-1].last_only))
+        output_every_step=not (network.last_step_only or network.layers[-1].last_only),
+        sweeps=tuple(sweep.single for sweep in core.layout.schedule.sweeps))
     if not program.load_weights:
         return made
     first = made.sequences[0]
