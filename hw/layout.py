@@ -97,8 +97,12 @@ class Layout:
     @property
     def kept_bits(self) -> int:
         """Word address in the sequence memory."""
-        words = self.kept_words * self.kept_regions * self.program.max_steps
-        return max(1, ceil_log2(words))
+        return max(1, ceil_log2(self.kept_depth))
+
+    @property
+    def kept_depth(self) -> int:
+        """Words of the sequence memory."""
+        return self.kept_words * self.kept_regions * self.program.max_steps
 
     @property
     def input_depth(self) -> int:

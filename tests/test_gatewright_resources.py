@@ -19,6 +19,10 @@ NETWORKS = {
     "reset_before": make_network(("gru_reset_before", 5), ("lstm", 4), inputs=2),
     "deep": make_network(("gru", 6), ("rnn", 8), ("lstm", 20), inputs=4),
     "tokens": make_network(("lstm", 8), embedding=(40, 6)),
+    "both": make_network(("lstm", 6), ("lstm", 6, "reverse", (-1,)), ("gru", 5, (0, 1)),
+                         ("gru", 5, "reverse", (0, 1)), ("linear", 3, (2, 3)), inputs=5),
+    "both_tokens": make_network(("gru", 6), ("gru", 6, "reverse", (-1,)),
+                                ("linear", 3, "final", (0, 1)), embedding=(40, 6)),
     "linear": make_network(("linear", 30, "tanh"), inputs=10),
 }
 INTEGERS = {name: make_integer(network, make_batch(network, 4, 6))[0]
