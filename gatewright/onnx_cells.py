@@ -115,9 +115,12 @@ def read_attributes(node: onnx.NodeProto) -> Recurrent:
     for name in ("activation_alpha", "activation_beta"):
         if name in values:
             raise ImportRefused(what, f"{name} is not supported", "export the model without it")
-    if values.get("input_forget", 0):
-        raise ImportRefused(what, "input_forget=1 (coupled gates) is not supported",
-                            "train the layer with separate input and forget gates")
+    coupled = values.get("input_forget", 0)
+    if coupled not in (0, 1):
+        raise ImportRefused(what, f"input_forget must be 0 or 1, not {coupled}",
+                            "export the model again")
+    if coupled:
+        own["coupled"] = True
     reset = values.get("linear_before_reset", 0)
     if reset not in (0, 1):
         raise ImportRefused(what, f"linear_before_reset must be 0 or 1, not {reset}",
@@ -161,7 +164,7 @@ def recurrent(node: onnx.NodeProto, spec: Recurrent, operand: Operand, weights: 
     ----------
     operand : Operand
         What it reads; its scale and offset are folded into W and the bias.
-    weights : (W, R, B), arrays as in the file; B may be None
+    weights : (W, R, B, P), arrays as in the file; B and P may be None
     initial : (Initial, Initial), of h and c
     """
     inputs, units = operand.source.width, spec.units
@@ -179,12 +182,23 @@ def recurrent(node: onnx.NodeProto, spec: Recurrent, operand: Operand, weights: 
     if weights[2] is not None:
         bias = check_weights(weights[2], f"{label(node)}, bias {names[2]}")
         _shape(bias, (1, 2 * rows), f"B ({names[2]})", node)
+    own = dict(spec.own)
+    if weights[3] is not None:
+        peephole = check_weights(weights[3], f"{label(node)}, peepholes {quote(node.input[7])}")
+        _shape(peephole, (1, 3 * units), f"P ({quote(node.input[7])})", node)
+        if peephole.any():
+            own["peephole"] = peephole.reshape(3, units)[[0, 2, 1]]  # i, o, f in the file
     order = np.concatenate([np.arange(b * units, (b + 1) * units) for b in blocks])
     w, r = w[0][order], r[0][order]
     bias_x, bias_h = bias[0, :rows][order], bias[0, rows:][order]
+    if own.get("coupled"):                 # f is 1 - i, whatever its rows say
+        for values in (w, r, bias_x, bias_h):
+            values[units:2 * units] = 0
+        if "peephole" in own:
+            own["peephole"][1] = 0
     return Draft(operand=operand, cell=spec.cell, name=node.name, activation=spec.activation,
                  w=w * operand.scale, bias_x=bias_x + w @ operand.offset, r=r, bias_h=bias_h,
-                 initial_h=initial[0], initial_c=initial[1], own=spec.own)
+                 initial_h=initial[0], initial_c=initial[1], own=own)
 
 
 def linear(node: onnx.NodeProto, operand: Operand, w: np.ndarray, bias: np.ndarray) -> Draft:

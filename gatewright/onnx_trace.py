@@ -182,12 +182,10 @@ class Trace:
         if x.integer:
             raise ImportRefused(what, "its input X holds integers", "export the model with float32 "
                                 "inputs, or with its embedding")
-        for name, value in (("W", w), ("R", r), ("B", b)):
-            if isinstance(value, Tracked) or (value is None and name != "B"):
+        for name, value in (("W", w), ("R", r), ("B", b), ("P", peephole)):
+            if isinstance(value, Tracked) or (value is None and name in "WR"):
                 raise ImportRefused(what, f"{name} must be a constant of the file, not computed "
                                     "from its inputs", "export the model with its weights inside")
-        if peephole is not None:
-            raise ImportRefused(what, "has peepholes (input P)", "train it without peepholes")
         ids = x.ids.swapaxes(0, 1) if spec.layout else x.ids
         steps, batch = ids.shape[:2]
         if batch != 1:
@@ -214,7 +212,7 @@ class Trace:
             starts.append(start)
             used += [(start.source, places, kind)] if places is not None else []
         self.graph.file.spend(2 * (w.size + r.size), what)
-        draft = recurrent(node, spec, operand, (w, r, b), tuple(starts))
+        draft = recurrent(node, spec, operand, (w, r, b, peephole), tuple(starts))
         self.states += [(name, places, draft, kind) for name, places, kind in used]
         source = self.index.add("y", steps * spec.units, steps=steps, width=spec.units,
                                 draft=draft)

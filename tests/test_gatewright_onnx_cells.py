@@ -56,3 +56,32 @@ def test_clip_wrong(tmp_path, clip):
     net = build.bare("GRU")
     net.nodes[-1].attribute.append(build.helper.make_attribute("clip", clip))
     assert "clip must be above 0 and finite, not " in refused(net, tmp_path)
+
+
+def peepholes(*, zero=False):
+    """A change to a net: P at its node."""
+    def add(net):
+        node = net.nodes[-1]
+        node.input.extend([""] * (7 - len(node.input)))
+        node.input.append(net.const(np.zeros((1, 9)), np.float32) if zero else net.weight(1, 9))
+    return add
+
+
+@pytest.mark.parametrize("large_state", [False, True])
+@pytest.mark.parametrize("attrs", [{}, {"clip": 0.5}])
+@pytest.mark.parametrize("coupled, with_peepholes", [(1, False), (0, True), (1, True)])
+def test_coupled_and_peepholes(tmp_path, coupled, with_peepholes, attrs, large_state):
+    """f = 1 - i; i and f see the old cell state, o the new one. The bound comes behind it."""
+    change = peepholes() if with_peepholes else None
+    layer, found = matched(tmp_path, "LSTM", input_forget=coupled, change=change,
+                           large_state=large_state, **attrs)
+    assert layer.coupled is bool(coupled) and (layer.peephole is not None) is with_peepholes
+    _, plain = matched(tmp_path, "LSTM", large_state=large_state, **attrs)
+    for name in ("Y", "Y_c"):
+        assert np.abs(found[name] - plain[name]).max() > 1e-2
+
+
+def test_peepholes_of_zeros(tmp_path):
+    """Nothing is built for them."""
+    layer, _ = matched(tmp_path, "LSTM", change=peepholes(zero=True))
+    assert layer.peephole is None

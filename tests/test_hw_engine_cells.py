@@ -2,7 +2,10 @@
 ``test_hw_engine``, whose runs these are.
 """
 
+from dataclasses import replace
+
 import pytest
+from simulate import Scenario, expected_words, input_words, simulate_engine
 from test_hw_engine import (
     GRU,
     GRU_BEFORE,
@@ -13,8 +16,11 @@ from test_hw_engine import (
     RNN_RELU,
     STATES,
     _case,
+    build,
     check_case,
 )
+
+from hw.schedule import make_schedule
 
 CLIP, TIGHT = {"clip": 0.7}, {"clip": 0.1}
 COUPLED, PEEPHOLE = {"coupled": True}, {"peephole": 1.0}
@@ -57,3 +63,20 @@ CASES = {
 @pytest.mark.parametrize("case", CASES.values(), ids=CASES)
 def test_exact(case):
     check_case(case)
+
+
+@pytest.mark.parametrize("pipeline", ["deep", "shallow"])
+def test_wait_for_the_cell_state(pipeline):
+    """A cycle less between the two phases of an LSTM with peepholes, and its words are wrong."""
+    layout, codes, golden = build(_case(("lstm", 3, PEEPHOLE), lanes=9, inputs=1, steps=6,
+                                        pipeline=pipeline))
+    words, results = expected_words(layout, golden), []
+    for less in (0, 1):
+        latencies = layout.schedule.latencies
+        latencies = replace(latencies, cell=latencies.cell - less)
+        early = replace(layout, schedule=make_schedule(layout.program, latencies))
+        assert early.schedule.waits[1] == layout.schedule.waits[1] - less > 0
+        (observed,) = simulate_engine(early, [Scenario(
+            words=input_words(early, codes), outputs=len(words), limit=5000)])
+        results.append(observed.words == words)
+    assert results == [True, False]
