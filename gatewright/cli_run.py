@@ -23,8 +23,9 @@ app = typer.Typer()
 @app.command(epilog="Example: gatewright run model.onnx --calibration calib.npy --inputs X.npy "
                     "--out DIR. Without arguments it runs the bundled example.")
 def run(model: words.Model = None, calibration: words.Calibration = None,
-        inputs: words.Inputs = None, labels: words.Labels = None,
-        float_outputs: words.FloatOutputs = None, out: words.Out = None, force: words.Force = False,
+        weights: words.Weights = None, inputs: words.Inputs = None,
+        labels: words.Labels = None, float_outputs: words.FloatOutputs = None,
+        out: words.Out = None, force: words.Force = False,
         target: words.Targets = None, weight_width: words.WeightWidth = None,
         act_width: words.ActWidth = None, cell_width: words.CellWidth = None,
         method: words.MethodName = None, rounding: words.RoundingName = None,
@@ -46,7 +47,7 @@ def run(model: words.Model = None, calibration: words.Calibration = None,
         inputs = inputs or model.with_name("inputs.npy")
     need(calibration, "--calibration", "sequences to choose formats from")
     need(inputs, "--inputs", "sequences to run and to prove equality on")
-    flow = Flow(console=console_for(as_json), options=options)
+    flow = Flow(console=console_for(as_json), options=options, weights=weights)
     network = flow.import_model(model)
     out = out or Path("build") / network.name
     verdict, reports, failure = None, [], None

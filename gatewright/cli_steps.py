@@ -21,9 +21,10 @@ app = typer.Typer()
 
 
 @app.command("import", epilog="Example: gatewright import model.onnx")
-def import_(model: words.Model = None, as_json: words.AsJson = False):
+def import_(model: words.Model = None, weights: words.Weights = None,
+            as_json: words.AsJson = False):
     """Read a model file and show the network that it holds, or what stands in the way."""
-    flow = Flow(console=console_for(as_json), options=Options())
+    flow = Flow(console=console_for(as_json), options=Options(), weights=weights)
     network = flow.import_model(model or example_dir() / "model.onnx")
     print_json(as_json, {
         "name": network.name, "model_sha256": network.model_sha256, "source": network.source,
@@ -38,8 +39,8 @@ def import_(model: words.Model = None, as_json: words.AsJson = False):
                     "Makes DIR with network.npz and quantisation.json.")
 def quantise(model: Annotated[Path, typer.Argument(
                  help="Model file: .onnx, .keras, .safetensors or .pt.")],
-             calibration: words.Calibration = None, out: words.Out = None,
-             force: words.Force = False, config: words.Config = None,
+             calibration: words.Calibration = None, weights: words.Weights = None,
+             out: words.Out = None, force: words.Force = False, config: words.Config = None,
              weight_width: words.WeightWidth = None, act_width: words.ActWidth = None,
              cell_width: words.CellWidth = None, method: words.MethodName = None,
              rounding: words.RoundingName = None, headroom: words.Headroom = None,
@@ -47,7 +48,7 @@ def quantise(model: Annotated[Path, typer.Argument(
     """Choose fixed-point formats from calibration data; makes the folder the others work in."""
     options = options_of(locals())
     need(calibration, "--calibration", "sequences to choose formats from")
-    flow = Flow(console=console_for(as_json), options=options)
+    flow = Flow(console=console_for(as_json), options=options, weights=weights)
     network = flow.import_model(model)
     out = out or Path("build") / network.name
     with new_folder(out, force=force) as folder:
@@ -124,8 +125,8 @@ def verify(folder: words.Folder, inputs: words.Inputs = None, sequences: words.S
 def plan_(source: Annotated[Path, typer.Argument(
               metavar="MODEL|DIR", help="Model file, or a folder made by 'quantise' or 'run'.")],
           target: words.Targets = None, calibration: words.Calibration = None,
-          lanes: words.Lanes = None, cols: words.Cols = None, posts: words.Posts = None,
-          pipeline: words.PipelineName = None, pack: words.Pack = None,
+          weights: words.Weights = None, lanes: words.Lanes = None, cols: words.Cols = None,
+          posts: words.Posts = None, pipeline: words.PipelineName = None, pack: words.Pack = None,
           wide_streams: words.WideStreams = None, argmax: words.Argmax = None,
           load_weights: words.LoadWeights = None, deadline: words.Deadline = None,
           max_dsp: words.MaxDsp = None, max_bram: words.MaxBram = None,
@@ -134,7 +135,7 @@ def plan_(source: Annotated[Path, typer.Argument(
           cell_width: words.CellWidth = None, portable: words.Portable = None,
           config: words.Config = None, as_json: words.AsJson = False):
     """Compare arrays before anything is built: exact cycles, multipliers, memory, what fits."""
-    flow = Flow(console=console_for(as_json), options=options_of(locals()))
+    flow = Flow(console=console_for(as_json), options=options_of(locals()), weights=weights)
     print_json(as_json, plan_source(flow, source, calibration))
 
 

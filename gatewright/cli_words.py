@@ -19,8 +19,8 @@ __all__ = [
     "Deadline", "FloatOutputs", "Folder", "Force", "Headroom", "Inputs", "Labels", "Lanes",
     "LoadWeights", "MaxBram", "MaxCycles", "MaxDsp", "MethodName", "Model", "NoSynth", "Out",
     "Pack", "PipelineName", "Portable", "Posts", "RoundingName", "Seed", "Sequences", "Targets",
-    "Waves", "WeightWidth", "WideStreams", "console_for", "need", "options_of", "print_json",
-    "read_results",
+    "Waves", "WeightWidth", "Weights", "WideStreams", "console_for", "need", "options_of",
+    "print_json", "read_results",
 ]
 
 Model = Annotated[Path | None, typer.Argument(help="Model with RNN, GRU or LSTM layers: .onnx, "
@@ -33,6 +33,8 @@ Calibration = Annotated[Path | None, typer.Option(
          "as NAME_<graph input>.npy.")]
 Inputs = Annotated[Path | None, typer.Option(
     help="Sequences (.npy) to run: n sequences, each in the graph's own layout.")]
+Weights = Annotated[Path | None, typer.Option(
+    help="Weights (.npz, arrays by name) of an ONNX file that has them as graph inputs.")]
 Labels = Annotated[Path | None, typer.Option(
     help="Labels or target values; labels.npy beside the inputs if there.")]
 FloatOutputs = Annotated[Path | None, typer.Option(

@@ -12,13 +12,13 @@ from pathlib import Path
 
 import numpy as np
 
-from golden.network import Binding, FloatNetwork
+from golden.network import FloatNetwork
 from golden.reference import Batch
 
 from .errors import DataRefused, GatewrightError, quote
+from .layout import dims_text, from_graph_layout, single, to_graph_layout
 
-__all__ = ["LoadedBatch", "feeds_in_graph_layout", "from_graph_layout", "load_batch",
-           "load_float_outputs", "load_labels", "outputs_in_graph_layout", "to_graph_layout"]
+__all__ = ["LoadedBatch", "load_batch", "load_float_outputs", "load_labels", "load_weights"]
 
 MAX_BYTES = 256 << 20           # of one file; also stops an archive that unpacks to far more
 MAX_VALUES = 1 << 25            # 256 MiB as float64, whatever the file's type
@@ -113,63 +113,6 @@ def _floats(values: np.ndarray) -> np.ndarray:
     return values
 
 
-def _dims(binding: Binding) -> str:
-    """The layout of a tensor, for messages: (n, batch=1, time=50, feature=13)."""
-    parts = []
-    for k, role in enumerate(binding.axes):
-        size = binding.shape[k] if k < len(binding.shape) else None
-        parts.append(f"{role}={1 if role in ('batch', 'one') else size or 'any'}")
-    return f"(n, {', '.join(parts)})"
-
-
-def from_graph_layout(array: np.ndarray, binding: Binding, what: str, *,
-                      roles: tuple = ("time", "feature")) -> np.ndarray:
-    """An array (n, *graph dims), or the same without its axes of one, as (n, *roles).
-
-    Parameters
-    ----------
-    array : (n, ...)
-    binding : Binding
-    what : str
-        The array, for messages.
-    roles : tuple of str
-        The axes wanted, in order; one that the graph lacks gets length 1.
-    """
-    axes, sizes = binding.axes, list(binding.shape) or [None] * len(binding.axes)
-    sizes = [1 if role in ("batch", "one") else size for role, size in zip(axes, sizes)]
-    kept = [k for k, role in enumerate(axes) if role not in ("batch", "one")]
-    if binding.kind in "hc" and array.ndim < 1 + len(kept):
-        kept = [k for k in kept if axes[k] != "layer" or sizes[k] != 1]
-    if array.ndim != 1 + len(axes):        # the form without axes of length 1
-        axes, sizes = [axes[k] for k in kept], [sizes[k] for k in kept]
-        if array.ndim == len(axes) + 1 and sizes[:1] == [1] and axes[0] == "time":
-            sizes[0] = None                # a one-step graph may run any number of steps
-    fits = array.ndim == 1 + len(axes) and \
-        all(want in (None, have) for want, have in zip(sizes, array.shape[1:]))
-    if not fits:
-        raise DataRefused(what, f"has the shape {array.shape}, but {quote(binding.name)} is "
-                          f"{_dims(binding)}", "n sequences, each in the graph's own layout")
-    found = {role: k + 1 for k, role in enumerate(axes)}
-    order = [found[role] for role in roles if role in found]
-    rest = [k for k in range(1, array.ndim) if k not in order]
-    moved = array.transpose([0, *order, *rest])
-    return moved.reshape(len(array), *(array.shape[found[r]] if r in found else 1 for r in roles))
-
-
-def to_graph_layout(array: np.ndarray, binding: Binding, roles: tuple) -> np.ndarray:
-    """The reverse: an array (n, *roles) as (n, *graph dims), axes of one put in."""
-    used = [role for role in roles if role in binding.axes]
-    for k, role in enumerate(roles):
-        if role not in binding.axes and array.shape[k + 1] != 1:
-            raise DataRefused(quote(binding.name), f"has no axis for {array.shape[k + 1]} "
-                              f"{role} values", "this result does not belong to this network")
-    array = array.reshape(len(array), *(array.shape[1 + roles.index(role)] for role in used))
-    wanted = [role for role in binding.axes if role in used]
-    array = array.transpose([0, *(1 + used.index(role) for role in wanted)])
-    shape = [array.shape[1 + wanted.index(role)] if role in wanted else 1 for role in binding.axes]
-    return array.reshape(len(array), *shape)
-
-
 def _primary(arrays: dict, name: str, what: str) -> np.ndarray:
     for key in ("", name, "inputs", "x", "arr_0"):
         if key in arrays:
@@ -209,10 +152,10 @@ def load_batch(network: FloatNetwork, path: Path | str, *, limit: int | None = N
     if limit is not None and limit < 1:
         raise DataRefused(what, f"a limit of {limit} sequences leaves nothing", "use 1 or more")
     arrays = _arrays(path, what)
-    raw = _primary(arrays, binding.name, what)
+    raw = single(_primary(arrays, binding.name, what), binding, what)
     if raw.ndim < 2:
         raise DataRefused(what, f"has the shape {raw.shape}, but {quote(binding.name)} is "
-                          f"{_dims(binding)}", "n sequences, each in the graph's own layout")
+                          f"{dims_text(binding)}", "n sequences, each in the graph's own layout")
     total = len(raw)
     raw = raw[:limit]
     _usable(raw, what)
@@ -221,7 +164,7 @@ def load_batch(network: FloatNetwork, path: Path | str, *, limit: int | None = N
         x = _tokens(x[:, :, 0], len(network.embedding), what)
     elif x.shape[2] != network.inputs:
         raise DataRefused(what, f"has {x.shape[2]} values a step, but the network takes "
-                          f"{network.inputs}", f"it must be {_dims(binding)}")
+                          f"{network.inputs}", f"it must be {dims_text(binding)}")
     else:
         x = _floats(x)
     states, notes = {"h": {}, "c": {}}, []
@@ -238,6 +181,7 @@ def load_batch(network: FloatNetwork, path: Path | str, *, limit: int | None = N
             zeros = {k: np.zeros((len(x), network.layers[k].units)) for k in state.layers}
             states[state.kind].update(zeros)
             continue
+        given = single(given, state, label)
         if given.ndim < 1 or len(given) != total:
             raise DataRefused(label, f"has {len(given) if given.ndim else 0} states for {total} "
                               "sequences", "give one a sequence")
@@ -271,6 +215,16 @@ def load_labels(path: Path | str, n: int) -> np.ndarray:
     return labels[:n].reshape(n, *(size for size in labels.shape[1:] if size != 1))
 
 
+def load_weights(path: Path | str) -> dict:
+    """Weights that an ONNX file has as graph inputs: the arrays of an .npz, by name."""
+    what = quote(path, 200)
+    arrays = _arrays(Path(path), what)
+    if "" in arrays:
+        raise DataRefused(what, "is one array without a name", "save the weights by numpy.savez, "
+                          "each under the name of its graph input")
+    return arrays
+
+
 def load_float_outputs(network: FloatNetwork, path: Path | str, n: int) -> dict:
     """Recorded float outputs of n sequences.
 
@@ -298,53 +252,16 @@ def load_float_outputs(network: FloatNetwork, path: Path | str, n: int) -> dict:
             array = _primary(_arrays(sibling, what), binding.name, what)
         else:
             continue
+        array = single(array, binding, what)
         if array.ndim < 1 or len(array) < n:
             raise DataRefused(what, f"has the shape {array.shape} for {n} sequences",
                               "give the outputs of every sequence")
         array = array[:n]
         _usable(array, what)
-        roles = ("time", "feature") if binding.kind == "y" else ("layer", "feature")
+        roles = ("layer", "feature")
+        if binding.kind == "y":
+            roles = tuple(role for role in ("time", "direction", "feature")
+                          if role != "direction" or role in binding.axes)
         plain = from_graph_layout(array, binding, what, roles=roles)
         found[binding.name] = to_graph_layout(plain, binding, roles)
     return found
-
-
-def outputs_in_graph_layout(network: FloatNetwork, y: np.ndarray, h: dict, c: dict) -> dict:
-    """A network's results as the graph lays them out.
-
-    Parameters
-    ----------
-    y : (n, T, O) or (n, O)
-        The result, of every step or the last; without the O axis behind an argmax.
-    h, c : dict of layer to (n, H)
-        Last states.
-
-    Returns
-    -------
-    dict of output name to (n, *graph dims)
-    """
-    outputs = {}
-    for binding in network.outputs:
-        if binding.kind == "y":
-            array = y if "feature" in binding.axes else y[..., None]
-            array = array if array.ndim == 3 else array[:, None]
-            outputs[binding.name] = to_graph_layout(array, binding, ("time", "feature"))
-        else:
-            states = h if binding.kind == "h" else c
-            array = np.stack([states[layer] for layer in binding.layers], axis=1)
-            outputs[binding.name] = to_graph_layout(array, binding, ("layer", "feature"))
-    return outputs
-
-
-def feeds_in_graph_layout(network: FloatNetwork, batch: Batch) -> dict:
-    """A batch as the graph's inputs: name to (n, *graph dims), in the file's types."""
-    x = batch.x[:, :, None] if network.embedding is not None else batch.x
-    feeds = {network.input.name: to_graph_layout(x, network.input, ("time", "feature"))
-             .astype(network.input.dtype)}
-    for binding in network.state_inputs:
-        given = batch.h0 if binding.kind == "h" else batch.c0
-        states = [given.get(layer, np.zeros((len(batch), network.layers[layer].units)))
-                  for layer in binding.layers]
-        feeds[binding.name] = to_graph_layout(np.stack(states, axis=1), binding,
-                                              ("layer", "feature")).astype(binding.dtype)
-    return feeds

@@ -21,6 +21,8 @@ from .door_keras import is_keras, keras_line
 from .door_torch import Description, describe, line_of
 from .door_torch_files import read_pt, read_safetensors
 from .errors import GatewrightError, ImportRefused, quote
+from .onnx_file import open_model
+from .onnx_graph import Graph
 from .onnx_import import import_onnx
 
 __all__ = ["SUFFIXES", "import_lowered", "import_model", "onnx_form"]
@@ -31,7 +33,8 @@ MAX_FILE_BYTES = 256 << 20
 MAX_TEXT_BYTES = 1 << 20
 
 
-def import_model(path: Path | str, *, name: str | None = None) -> FloatNetwork:
+def import_model(path: Path | str, *, name: str | None = None,
+                 weights: dict | None = None) -> FloatNetwork:
     """Read a trained recurrent network from a file of any kind.
 
     Parameters
@@ -42,6 +45,8 @@ def import_model(path: Path | str, *, name: str | None = None) -> FloatNetwork:
         ``door_torch.Description``). The content decides, not the suffix.
     name : str or None
         The network's name; made from the file's name if None.
+    weights : dict of str to array, or None
+        Of an .onnx file: values of graph inputs that are weights, by the inputs' names.
 
     Raises
     ------
@@ -51,7 +56,10 @@ def import_model(path: Path | str, *, name: str | None = None) -> FloatNetwork:
     path = Path(path)
     lowered = _lower(path)
     if lowered is None:
-        return import_onnx(path, name=name)
+        return import_onnx(path, name=name, weights=weights)
+    if weights:
+        raise ImportRefused(quote(path, 200), "holds its weights itself",
+                            "--weights is for .onnx files whose weights are graph inputs")
     made, notes, digest = lowered
     network = import_lowered(made, quote(path, 200), name or path.stem, source=path.name)
     return replace(network, model_sha256=digest, notes=(*notes, *network.notes))
@@ -82,8 +90,13 @@ def import_lowered(made: bytes, what: str, name: str, *, source: str = "") -> Fl
 
 
 @contextmanager
-def onnx_form(path: Path | str) -> Iterator[Path]:
+def onnx_form(path: Path | str, weights: dict | None = None) -> Iterator[Path]:
     """An .onnx file of the same network: the file itself, or a translation that goes away.
+
+    Parameters
+    ----------
+    path, weights
+        As for ``import_model``.
 
     Raises
     ------
@@ -92,6 +105,8 @@ def onnx_form(path: Path | str) -> Iterator[Path]:
     """
     path = Path(path)
     lowered = _lower(path)
+    if lowered is None and weights:
+        lowered = (Graph(open_model(path), weights).model().SerializeToString(),)
     if lowered is None:
         yield path
         return

@@ -18,7 +18,7 @@ from golden.reference import Batch
 
 from . import artefacts, onnx_check, show, steps
 from .choice import choose
-from .data import load_batch, load_float_outputs, load_labels
+from .data import load_batch, load_float_outputs, load_labels, load_weights
 from .door_check import compare, random_batch
 from .doors import import_model, onnx_form
 from .errors import DataRefused, GatewrightError, quote
@@ -54,11 +54,15 @@ class Flow:
     console : Console
         Without markup: names from files are printed as they are.
     options : Options
+    weights : Path or None
+        An .npz with the weights that the model file has as graph inputs.
     """
 
     console: Console
     options: Options
+    weights: Path | None = None
     _step: int = field(default=0, init=False)
+    _given: dict | None = field(default=None, init=False)
 
     def heading(self, name: str, what: str = "") -> None:
         self._step += 1
@@ -87,7 +91,9 @@ class Flow:
         self.heading("import", printable(model))
         # Exporters' default file names say nothing; the folder's name does.
         plain = model.stem.lower() in ("model", "network", "net", "export")
-        network = import_model(model, name=model.absolute().parent.name if plain else None)
+        self._given = None if self.weights is None else load_weights(self.weights)
+        network = import_model(model, name=model.absolute().parent.name if plain else None,
+                               weights=self._given)
         self.console.print(show.layers(network))
         hardware = "argmax" if self.options.argmax else "logits"
         where = "the last step" if network.last_step_only else "every step"
@@ -135,7 +141,7 @@ class Flow:
         self._float_check(network, model, some, f"{len(some)} sequences of the data")
 
     def _float_check(self, network: FloatNetwork, model: Path, batch: Batch, what: str) -> None:
-        with onnx_form(model) as file:
+        with onnx_form(model, self._given) as file:
             worst = compare(network, file, batch)
             form = "the ONNX file itself" if file == model else "its ONNX form"
         if worst is None:
@@ -182,7 +188,7 @@ class Flow:
         timed = None
         if model is not None:
             try:
-                with onnx_form(model) as file:
+                with onnx_form(model, self._given) as file:
                     timed = onnx_check.onnxruntime_outputs(quantised.network, file, batch)
             except GatewrightError as error:
                 self.say(f"onnxruntime: {error}")

@@ -12,14 +12,15 @@ import onnx
 from golden.network import GATES, Activation, Cell, FloatLayer, Initial
 
 from .errors import ImportRefused, quote
-from .onnx_index import Operand
 from .onnx_node import attributes, label
+from .onnx_operand import Operand
 
 __all__ = ["LARGEST", "Draft", "Recurrent", "check_weights", "linear", "recurrent"]
 
 # Row blocks of the file that make the house's order.
 _BLOCKS = {"RNN": (0,), "GRU": (1, 0, 2), "LSTM": (0, 2, 3, 1)}
 _DEFAULTS = {"RNN": ("tanh",), "GRU": ("sigmoid", "tanh"), "LSTM": ("sigmoid", "tanh", "tanh")}
+_REVERSE = {"forward": (False,), "reverse": (True,), "bidirectional": (False, True)}
 MAX_UNITS = 65536
 LARGEST = 1e18                  # float32 still multiplies it by a million
 SMALLEST = 1e-45                # float32 has nothing below
@@ -29,11 +30,20 @@ SMALLEST = 1e-45                # float32 has nothing below
 class Draft:
     """A layer whose place in the network is not known yet: what it reads, and its numbers.
 
-    ``inserted`` marks a layer that stands for element-wise operators, not for a matrix product;
-    ``own`` holds what is out of the ordinary in its cell, by the names of ``FloatCell``.
+    Parameters
+    ----------
+    sources : tuple of Source
+        Their results, one behind the other, are the input vector.
+    when : str
+        Which steps of them, as in ``Operand``.
+    inserted : bool
+        Stands for element-wise operators, not for a matrix product.
+    own : dict
+        What is out of the ordinary in its cell, by the names of ``FloatCell``.
     """
 
-    operand: Operand
+    sources: tuple
+    when: str
     cell: Cell
     name: str
     w: np.ndarray
@@ -44,7 +54,19 @@ class Draft:
     initial_h: Initial = Initial()
     initial_c: Initial = Initial()
     inserted: bool = False
+    reverse: bool = False
     own: dict = field(default_factory=dict)
+
+    @property
+    def folds(self) -> bool:
+        """True where the layer can be multiplied into the one that reads it."""
+        return (self.inserted and self.cell is Cell.LINEAR and self.when == "every"
+                and self.activation is Activation.IDENTITY)
+
+    @property
+    def once(self) -> bool:
+        """True for one result a sequence."""
+        return self.when != "every" or all(source.once for source in self.sources)
 
     @property
     def units(self) -> int:
@@ -55,7 +77,7 @@ class Draft:
         """The linear draft with its result scaled and shifted."""
         return replace(self, w=self.w * scale[:, None], bias_x=self.bias_x * scale + offset)
 
-    def layer(self, name: str, last_only: bool) -> FloatLayer:
+    def layer(self, name: str, last_only: bool, reads: tuple) -> FloatLayer:
         """The finished layer."""
         bias_h = np.zeros_like(self.bias_x) if self.bias_h is None else self.bias_h
         w, r, bias_x, bias_h = (
@@ -64,18 +86,20 @@ class Draft:
         return FloatLayer(name=name, cell=self.cell, units=self.units, activation=self.activation,
                           w=w, r=r, bias_x=bias_x, bias_h=bias_h,
                           initial_h=self.initial_h, initial_c=self.initial_c, last_only=last_only,
+                          reads=reads, reverse=self.reverse, reads_final=self.when == "final",
                           **self.own)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Recurrent:
-    """The attributes of a recurrent node, checked."""
+    """The attributes of a recurrent node, checked; ``reverse`` has a flag a direction."""
 
     op: str
     cell: Cell
     units: int
     activation: Activation
     layout: int
+    reverse: tuple
     own: dict
 
 
@@ -103,9 +127,9 @@ def read_attributes(node: onnx.NodeProto) -> Recurrent:
     """Check the values of an RNN, GRU or LSTM node's attributes; names and kinds are right."""
     what, op, values = label(node), node.op_type, attributes(node)
     direction = values.get("direction", "forward")
-    if direction != "forward":
-        raise ImportRefused(what, f"direction {quote(direction)} is not supported",
-                            "train and export it with direction 'forward'")
+    if direction not in _REVERSE:
+        raise ImportRefused(what, f"direction {quote(direction)} is not one of "
+                            f"{', '.join(_REVERSE)}", "export the model again")
     own = {}
     if "clip" in values:
         own["clip"] = float(values["clip"])
@@ -134,19 +158,20 @@ def read_attributes(node: onnx.NodeProto) -> Recurrent:
                             "export the model again")
     names = values.get("activations", list(_DEFAULTS[op]))
     lower = tuple(str(name).lower() for name in names)
-    wanted = (lower,) if op == "RNN" and lower == ("relu",) else (_DEFAULTS[op],)
-    if lower not in wanted:
+    one = lower[:len(_DEFAULTS[op])]       # of the first direction; the file names each's own
+    wanted = (one,) if op == "RNN" and one == ("relu",) else (_DEFAULTS[op],)
+    if one not in wanted or lower not in (one, one * len(_REVERSE[direction])):
         listed = ", ".join(quote(n, 20) for n in names[:8])
         also = " or Relu" if op == "RNN" else ""
         raise ImportRefused(what, f"activations [{listed}] are not supported",
                             f"use the default {', '.join(_DEFAULTS[op])}{also}")
     if op == "RNN":
-        cell, activation = Cell.RNN, Activation(lower[0])
+        cell, activation = Cell.RNN, Activation(one[0])
     else:
         gru = Cell.GRU if reset else Cell.GRU_RESET_BEFORE
         cell, activation = Cell.LSTM if op == "LSTM" else gru, Activation.IDENTITY
     return Recurrent(op=op, cell=cell, units=units, activation=activation, layout=layout,
-                     own=own)
+                     reverse=_REVERSE[direction], own=own)
 
 
 def _shape(values: np.ndarray, wanted: tuple, what: str, node: onnx.NodeProto):
@@ -157,51 +182,58 @@ def _shape(values: np.ndarray, wanted: tuple, what: str, node: onnx.NodeProto):
 
 
 def recurrent(node: onnx.NodeProto, spec: Recurrent, operand: Operand, weights: tuple,
-              initial: tuple) -> Draft:
-    """A draft from a recurrent node.
+              initial: tuple) -> list:
+    """The drafts of a recurrent node, one a direction.
 
     Parameters
     ----------
     operand : Operand
         What it reads; its scale and offset are folded into W and the bias.
     weights : (W, R, B, P), arrays as in the file; B and P may be None
-    initial : (Initial, Initial), of h and c
+    initial : tuple of (Initial, Initial), of h and c, one a direction
     """
-    inputs, units = operand.source.width, spec.units
+    inputs, units, dirs = operand.width, spec.units, len(spec.reverse)
     blocks = _BLOCKS[spec.op]
     rows = len(blocks) * units
     names = [quote(node.input[i]) if i < len(node.input) else "B" for i in (1, 2, 3)]
     w, r = (check_weights(weights[k], f"{label(node)}, weight {names[k]}") for k in (0, 1))
-    if w.ndim != 3 or w.shape[:2] != (1, rows):
-        _shape(w, (1, rows, inputs), f"W ({names[0]})", node)
+    if w.ndim != 3 or w.shape[:2] != (dirs, rows):
+        _shape(w, (dirs, rows, inputs), f"W ({names[0]})", node)
     if w.shape[2] != inputs:
         raise ImportRefused(label(node), f"W ({names[0]}) takes {w.shape[2]} inputs, but "
                             f"{inputs} values a step reach it", "export the model again")
-    _shape(r, (1, rows, units), f"R ({names[1]})", node)
-    bias = np.zeros((1, 2 * rows))
+    _shape(r, (dirs, rows, units), f"R ({names[1]})", node)
+    bias = np.zeros((dirs, 2 * rows))
     if weights[2] is not None:
         bias = check_weights(weights[2], f"{label(node)}, bias {names[2]}")
-        _shape(bias, (1, 2 * rows), f"B ({names[2]})", node)
-    own = dict(spec.own)
+        _shape(bias, (dirs, 2 * rows), f"B ({names[2]})", node)
     if weights[3] is not None:
-        peephole = check_weights(weights[3], f"{label(node)}, peepholes {quote(node.input[7])}")
-        _shape(peephole, (1, 3 * units), f"P ({quote(node.input[7])})", node)
-        if peephole.any():
-            own["peephole"] = peephole.reshape(3, units)[[0, 2, 1]]  # i, o, f in the file
+        weights[3] = check_weights(weights[3], f"{label(node)}, peepholes {quote(node.input[7])}")
+        _shape(weights[3], (dirs, 3 * units), f"P ({quote(node.input[7])})", node)
     order = np.concatenate([np.arange(b * units, (b + 1) * units) for b in blocks])
-    w, r = w[0][order], r[0][order]
-    bias_x, bias_h = bias[0, :rows][order], bias[0, rows:][order]
-    if own.get("coupled"):                 # f is 1 - i, whatever its rows say
-        for values in (w, r, bias_x, bias_h):
-            values[units:2 * units] = 0
-        if "peephole" in own:
-            own["peephole"][1] = 0
-    return Draft(operand=operand, cell=spec.cell, name=node.name, activation=spec.activation,
-                 w=w * operand.scale, bias_x=bias_x + w @ operand.offset, r=r, bias_h=bias_h,
-                 initial_h=initial[0], initial_c=initial[1], own=own)
+    drafts = []
+    for k, reverse in enumerate(spec.reverse):
+        own = dict(spec.own)
+        parts = [w[k][order], r[k][order], *bias[k].reshape(2, rows)[:, order]]
+        if weights[3] is not None and weights[3][k].any():
+            own["peephole"] = weights[3][k].reshape(3, units)[[0, 2, 1]]  # i, o, f in the file
+        if own.get("coupled"):             # f is 1 - i, whatever its rows say
+            for values in parts:
+                values[units:2 * units] = 0
+            if "peephole" in own:
+                own["peephole"][1] = 0
+        placed, own_r, bias_x, bias_h = parts
+        sources, placed, bias_x = operand.place(placed, bias_x)
+        drafts.append(Draft(
+            sources=sources, when="every", cell=spec.cell, activation=spec.activation,
+            name=node.name + "_reverse" * (k and bool(node.name)), w=placed, bias_x=bias_x,
+            r=own_r, bias_h=bias_h, initial_h=initial[k][0], initial_c=initial[k][1],
+            reverse=reverse, own=own))
+    return drafts
 
 
-def linear(node: onnx.NodeProto, operand: Operand, w: np.ndarray, bias: np.ndarray) -> Draft:
-    """A linear draft; w : float64 (O, I), bias : float64 (O,)."""
-    return Draft(operand=operand, cell=Cell.LINEAR, name=node.name, w=w * operand.scale,
-                 bias_x=bias + w @ operand.offset)
+def linear(name: str, operand: Operand, w: np.ndarray, bias: np.ndarray, **fields) -> Draft:
+    """A linear draft; w : float64 (O, F), bias : float64 (O,)."""
+    sources, w, bias = operand.place(w, bias)
+    return Draft(sources=sources, when=operand.when, cell=Cell.LINEAR, name=name, w=w,
+                 bias_x=bias, **fields)

@@ -9,11 +9,11 @@ from pathlib import Path
 
 import numpy as np
 
-from golden.network import Cell, Final, FloatNetwork
+from golden.network import Final, FloatNetwork, final_step
 from golden.reference import Batch, apply_final, run_float
 
-from .data import feeds_in_graph_layout, outputs_in_graph_layout
 from .errors import GatewrightError, quote
+from .layout import batch_axis, batch_size, feeds_in_graph_layout, outputs_in_graph_layout
 from .onnx_file import open_model
 from .onnx_graph import Graph
 
@@ -27,9 +27,8 @@ def float_outputs(network: FloatNetwork, batch: Batch) -> dict:
     if network.last_step_only:
         y = y[:, -1:]
     y = apply_final(y, network.final)
-    h = {k: traces[k]["h"][:, -1] for k in network.recurrent}
-    c = {k: traces[k]["c"][:, -1] for k in network.recurrent
-         if network.layers[k].cell is Cell.LSTM}
+    h, c = ({k: traces[k][signal][:, final_step(network.layers[k])] for k in network.recurrent
+             if signal in traces[k]} for signal in "hc")
     return outputs_in_graph_layout(network, y, h, c)
 
 
@@ -47,17 +46,28 @@ def _session(path: Path):
     return onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
 
 
-def _one_by_one(run, feeds: dict, n: int) -> list:
-    rows = [run({name: array[k] for name, array in feeds.items()}) for k in range(n)]
-    return [np.stack(arrays) for arrays in zip(*rows)]
+def _in_groups(run, network: FloatNetwork, feeds: dict, n: int) -> list:
+    """As many sequences a run as the file takes; the last one fills up a last group."""
+    many = batch_size(network.input)
+    axes = {b.name: batch_axis(b) for b in (network.input, *network.state_inputs)}
+    rows = []
+    for first in range(0, n, many):
+        index = np.minimum(np.arange(first, first + many), n - 1)
+        rows.append(run({name: array[first] if axes.get(name) is None
+                         else np.concatenate(list(array[index]), axes[name])
+                         for name, array in feeds.items()}))
+    return [np.concatenate([array[None] if many == 1
+                            else np.stack(np.split(array, many, batch_axis(binding)))
+                            for array in arrays])[:n]
+            for binding, arrays in zip(network.outputs, zip(*rows))]
 
 
 def _at_once(run, network: FloatNetwork, feeds: dict) -> list | None:
     """All sequences in one run; None where a tensor has no open batch axis."""
     def axis(binding):
-        places = [k for k, role in enumerate(binding.axes) if role == "batch"]
-        is_open = places and places[0] < len(binding.shape) and binding.shape[places[0]] is None
-        return places[0] if is_open else None
+        place = batch_axis(binding)
+        is_open = place is not None and place < len(binding.shape) and binding.shape[place] is None
+        return place if is_open else None
 
     inputs = {b.name: axis(b) for b in (network.input, *network.state_inputs)}
     outputs = [axis(b) for b in network.outputs]
@@ -111,7 +121,7 @@ def _timed(run, network: FloatNetwork, feeds: dict, n: int, names: list) -> tupl
     together = arrays is not None and all(len(array) == n for array in arrays)
     if not together:
         start = time.perf_counter()
-        arrays = _one_by_one(run, feeds, n)
+        arrays = _in_groups(run, network, feeds, n)
     return dict(zip(names, arrays)), time.perf_counter() - start, together
 
 
@@ -125,8 +135,8 @@ def _reference_outputs(network: FloatNetwork, path: Path, batch: Batch) -> dict 
     names = [binding.name for binding in network.outputs]
     try:
         run = ReferenceEvaluator(Graph(open_model(path)).model())
-        arrays = _one_by_one(lambda f: run.run(names, f), feeds_in_graph_layout(network, batch),
-                             len(batch))
+        arrays = _in_groups(lambda f: run.run(names, f), network,
+                            feeds_in_graph_layout(network, batch), len(batch))
     except Exception:
         return None
     return dict(zip(names, arrays))

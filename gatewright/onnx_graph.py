@@ -7,19 +7,21 @@ recurrent networks; ``onnx_trace`` walks its nodes.
 import re
 from collections import Counter
 from dataclasses import dataclass
+from itertools import islice, product
 
 import numpy as np
 import onnx
 
 from .errors import ImportRefused, quote
-from .onnx_file import MAX_RANK, READABLE, ModelFile, type_name
+from .onnx_file import MAX_ELEMENTS, MAX_RANK, READABLE, ModelFile, type_name
 from .onnx_node import attributes, label
 
-__all__ = ["Graph", "GraphInput", "probes"]
+__all__ = ["Graph", "GraphInput", "batch_probes", "probes"]
 
 MAX_NODES = 4000
 MAX_SYMBOLS = 6
 MAX_NAME = 200
+MAX_PROBES = 64
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,6 +72,8 @@ class Graph:
     Parameters
     ----------
     file : ModelFile
+    weights : dict of str to array, or None
+        Values of graph inputs, which are constants from then on.
 
     Members
     -------
@@ -79,13 +83,14 @@ class Graph:
     outputs : list of GraphInput
     """
 
-    def __init__(self, file: ModelFile):
+    def __init__(self, file: ModelFile, weights: dict | None = None):
         self.file = file
         graph = file.model.graph
         self._initializers = self._by_name(
             [(t.name, t) for t in graph.initializer if t.name], "initialiser")
-        self._constants = {}
         infos = self._by_name([(i.name, i) for i in graph.input], "graph input")
+        self._given = self._bound(weights or {}, infos)
+        self._constants = dict(self._given)
         self.outputs = [_value_info(info, "graph output") for info in graph.output]
         self._by_name([(o.name, o) for o in self.outputs], "graph output")
         produced = self._by_name([(name, node) for node in graph.node for name in node.output
@@ -101,7 +106,8 @@ class Graph:
                                 "export the recurrent layers as RNN, GRU or LSTM nodes "
                                 "(PyTorch: torch.onnx.export(..., dynamo=False))")
         self._needed = needed
-        data = [info for name, info in infos.items() if name not in self._initializers]
+        data = [info for name, info in infos.items()
+                if name not in self._initializers and name not in self._given]
         self.inputs = [_value_info(i, "graph input") for i in data if i.name in needed]
         self.unused = [i.name for i in data if i.name not in needed]
 
@@ -113,6 +119,30 @@ class Graph:
             raise ImportRefused(f"{what} {quote(twice)}", "is there twice",
                                 "the file is damaged: export the model again")
         return table
+
+    def _bound(self, weights: dict, infos: dict) -> dict:
+        """The arrays that were given for graph inputs, in the types and shapes declared there."""
+        bound, remedy = {}, "give the arrays under the names of the file's inputs"
+        for name, given in sorted(weights.items()):
+            what, values = f"weights, array {quote(name)}", np.asarray(given)
+            if name not in infos:
+                listed = ", ".join(quote(n, 30) for n in list(infos)[:8])
+                raise ImportRefused(what, f"is no graph input of the file (it has {listed})",
+                                    remedy)
+            item = _value_info(infos[name], "graph input")
+            if values.dtype.kind not in "fiu" or values.size > MAX_ELEMENTS or not item.elem_type \
+                    or (values.dtype.kind == "f") != (np.dtype(item.dtype).kind == "f"):
+                raise ImportRefused(what, f"holds {values.size} values of type {values.dtype} for "
+                                    f"an input of type {type_name(item.elem_type)}", remedy)
+            dims = item.dims or ()
+            if len(dims) != values.ndim or any(isinstance(want, int) and want != have
+                                               for want, have in zip(dims, values.shape)):
+                raise ImportRefused(what, f"has the shape {values.shape}, but the input is "
+                                    f"declared as {dims}", remedy)
+            self.file.spend(values.size, what)
+            bound[name] = values.astype(item.dtype)
+            self.file.digest.update(name.encode() + bound[name].tobytes())
+        return bound
 
     def _order(self, produced: dict, inputs: set) -> tuple:
         """Names that the outputs need, and their nodes sorted; without recursion."""
@@ -154,10 +184,15 @@ class Graph:
         made.opset_import.extend(source.opset_import)
         made.graph.name = "needed"
         made.graph.node.extend(self.nodes)
-        made.graph.input.extend(i for i in source.graph.input if i.name in self._needed)
+        made.graph.input.extend(i for i in source.graph.input
+                                if i.name in self._needed and i.name not in self._given)
         made.graph.output.extend(source.graph.output)
         made.graph.initializer.extend(self._inside(t, f"tensor {quote(t.name)}")
-                                      for t in source.graph.initializer if t.name in self._needed)
+                                      for t in source.graph.initializer
+                                      if t.name in self._needed and t.name not in self._given)
+        made.graph.initializer.extend(onnx.numpy_helper.from_array(values, name)
+                                      for name, values in self._given.items()
+                                      if name in self._needed)
         for node in made.graph.node:
             for attribute in node.attribute:
                 if attribute.HasField("t"):
@@ -170,8 +205,18 @@ class Graph:
             return proto
         return onnx.numpy_helper.from_array(self.file.tensor(proto, what), proto.name)
 
+    def inferred(self, name: str) -> tuple | None:
+        """The shape of a tensor by ONNX's own rules, where the file declares none."""
+        try:
+            made = onnx.shape_inference.infer_shapes(self.model())
+        except Exception:                  # what it makes of damaged nodes has no common base
+            return None
+        infos = (*made.graph.output, *made.graph.value_info)
+        info = next((i for i in infos if i.name == name), None)
+        return None if info is None else _value_info(info, "tensor").dims
+
     def constant(self, name: str) -> np.ndarray | None:
-        """The values of an initialiser, or None where ``name`` is none."""
+        """The values of an initialiser or of a given input; None where ``name`` is neither."""
         if name in self._initializers and name not in self._constants:
             self._constants[name] = self.file.tensor(self._initializers[name],
                                                      f"tensor {quote(name)}")
@@ -215,3 +260,15 @@ def probes(inputs: list) -> list:
     ones = dict.fromkeys(places, 1)
     return [[ones | {symbol: 7}, ones | {symbol: 5}]
             for symbol in sorted(places, key=order)] + [[ones]]
+
+
+def batch_probes(inputs: list, batch: int) -> list:
+    """Ways to run a graph that is declared for ``batch`` sequences at once with one of them.
+
+    As ``probes``, with one axis of that length a graph input set to 1: (input's name, axis) -> 1.
+    """
+    places = [[(item.name, axis) for axis, dim in enumerate(item.dims or ()) if dim == batch]
+              for item in inputs]
+    chosen = islice(product(*(axes for axes in places if axes)), MAX_PROBES)
+    return [[sizes | dict.fromkeys(axes, 1) for sizes in attempt]
+            for axes in chosen if axes for attempt in probes(inputs)]

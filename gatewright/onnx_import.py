@@ -10,7 +10,7 @@ from .errors import GatewrightError, ImportRefused, quote
 from .identifiers import identifier, unique_identifiers
 from .onnx_cells import LARGEST
 from .onnx_file import ModelFile, open_model
-from .onnx_graph import Graph, probes
+from .onnx_graph import Graph, batch_probes, probes
 from .onnx_node import ProbeRefused
 from .onnx_result import Chain, bind_input, bind_outputs, bind_states, build_chain
 from .onnx_trace import Trace, trace
@@ -18,7 +18,8 @@ from .onnx_trace import Trace, trace
 __all__ = ["import_onnx"]
 
 
-def import_onnx(path: Path | str, *, name: str | None = None) -> FloatNetwork:
+def import_onnx(path: Path | str, *, name: str | None = None,
+                weights: dict | None = None) -> FloatNetwork:
     """Read a trained recurrent network.
 
     Parameters
@@ -28,6 +29,8 @@ def import_onnx(path: Path | str, *, name: str | None = None) -> FloatNetwork:
         anywhere, forward in time, batch 1 (or open).
     name : str or None
         The network's name; made from the file's name if None.
+    weights : dict of str to array, or None
+        Values of graph inputs that are weights (or constant states), by the inputs' names.
 
     Raises
     ------
@@ -36,7 +39,7 @@ def import_onnx(path: Path | str, *, name: str | None = None) -> FloatNetwork:
     """
     try:
         file = open_model(path)
-        graph = Graph(file)
+        graph = Graph(file, weights)
         with np.errstate(all="ignore"):    # what overflows is refused by name
             return _network(file, *_trace(graph), name or Path(path).stem)
     except GatewrightError as error:
@@ -51,19 +54,33 @@ def import_onnx(path: Path | str, *, name: str | None = None) -> FloatNetwork:
 
 def _trace(graph: Graph) -> tuple:
     """(Trace, Chain) of the first probe that goes through."""
+    found, refusals = _tried(graph, probes(graph.inputs), 1)
+    # where a recurrent node runs several sequences at once, one of them tells what is computed
+    for batch in sorted({refusal.batch for refusal in refusals
+                         if isinstance(refusal, ProbeRefused)} - {1}):
+        if found is None:
+            found, more = _tried(graph, batch_probes(graph.inputs, batch), batch)
+            refusals += more
+    if found is not None:
+        return found
+    # a batch taken for time is refused for that alone: another refusal tells more
+    raise next((e for e in refusals if not isinstance(e, ProbeRefused)), refusals[0])
+
+
+def _tried(graph: Graph, attempts: list, batch: int) -> tuple:
+    """((Trace, Chain) or None, refusals) of attempts to fix the open dimensions."""
     refusals = []
-    for attempt in probes(graph.inputs):
+    for attempt in attempts:
         try:
-            walks = [trace(graph, sizes) for sizes in attempt]
+            walks = [trace(graph, sizes, batch) for sizes in attempt]
             chains = [build_chain(walk) for walk in walks]
             if len({chain.signature for chain in chains}) > 1:
                 raise ImportRefused("the graph", "does something else at other sequence lengths",
                                     "export it with a fixed length")
-            return walks[0], chains[0]
+            return (walks[0], chains[0]), refusals
         except ImportRefused as error:
             refusals.append(error)
-    # a batch taken for time is refused for that alone: another refusal tells more
-    raise next((e for e in refusals if not isinstance(e, ProbeRefused)), refusals[0])
+    return None, refusals
 
 
 def _notes(file: ModelFile, walk: Trace, chain: Chain) -> tuple:
@@ -81,6 +98,13 @@ def _notes(file: ModelFile, walk: Trace, chain: Chain) -> tuple:
                          "input became a linear layer with a diagonal matrix.")
     if chain.final is not Final.NONE:
         notes.append(f"The graph ends in {chain.final}; the hardware outputs what goes into it.")
+    if walk.batch > 1:
+        notes.append(f"The file runs {walk.batch} sequences at once; the core takes them one after "
+                     "another.")
+        if chain.root.view.shape[0] == 1:
+            notes.append(f"SUSPICIOUS: each of them is one step long. If {walk.batch} was meant as "
+                         "their length, the file was exported with batch and time exchanged "
+                         "(PyTorch: batch_first).")
     used = {chain.root.name} | {use[0] for use in walk.states}
     unused = walk.graph.unused + [i.name for i in walk.graph.inputs if i.name not in used]
     if unused:
@@ -95,8 +119,10 @@ def _network(file: ModelFile, walk: Trace, chain: Chain, name: str) -> FloatNetw
         raise ImportRefused("the graph", "has a recurrent layer beside the chain of layers that "
                             "makes the result", "only layers in series are supported")
     names = unique_identifiers([d.name or f"{d.cell}_{k}" for k, d in enumerate(chain.drafts)])
-    layers = tuple(draft.layer(layer_name, last) for draft, layer_name, last
-                   in zip(chain.drafts, names, chain.last_only))
+    # A layer that reads the one before says nothing.
+    reads = [() if places == (k - 1,) else places for k, places in enumerate(chain.reads)]
+    layers = tuple(draft.layer(*given) for draft, *given
+                   in zip(chain.drafts, names, chain.last_only, reads))
     for layer in layers:
         parts = (layer.w, layer.bias_x, layer.bias_h, *(() if layer.r is None else (layer.r,)))
         if not all(np.all(np.abs(part) <= LARGEST) for part in parts):     # NaN is not, either

@@ -14,8 +14,8 @@ import numpy as np
 
 from .errors import ImportRefused
 
-__all__ = ["MAX_NUMBERS", "Index", "Operand", "Resolved", "Source", "Tracked", "all_differ",
-           "axis_roles", "per_feature"]
+__all__ = ["MAX_NUMBERS", "Index", "Resolved", "Source", "Tracked", "all_differ", "axis_roles",
+           "per_feature"]
 
 MAX_NUMBERS = 1 << 23           # of all tensors together: some 100 MiB, a second
 
@@ -91,19 +91,6 @@ class Resolved:
         return bool(np.all(self.scale == 1.0) and not np.any(self.offset))
 
 
-@dataclass(frozen=True, kw_only=True)
-class Operand:
-    """The sequence a layer reads: every step of ``source``, or its last one.
-
-    ``scale`` and ``offset`` (F,) are to be applied to each vector first.
-    """
-
-    source: Source
-    last: bool
-    scale: np.ndarray
-    offset: np.ndarray
-
-
 @dataclass(kw_only=True)
 class Index:
     """All sources of one trace."""
@@ -148,67 +135,28 @@ class Index:
             scale = scale * source.scale[at]
             ids = source.parent[at]
 
-    def operand(self, rows: np.ndarray, what: str) -> Operand:
-        """What a layer reads, from the numbers of its vectors.
+    def roots(self, ids: np.ndarray) -> tuple:
+        """The root source of each element: its number, the offset in it, and scale and offset.
 
-        Parameters
-        ----------
-        rows : int64 (N, F)
-        what : str
-            The reader, for messages.
+        Returns
+        -------
+        (int64, int64, float64, float64), each of the shape of ``ids``
         """
-        found = self.resolve(rows)
-        if found is None:
-            raise ImportRefused(what, "reads a mixture of several tensors",
-                                "each layer must read the whole result of one other")
-        source, at = found.source, found.at
-        if source.kind == "input":
-            last = False
-            if source.view is None and source.size == at.size and all_differ(at):
-                source.view, source.steps, source.width = at, *at.shape
-            elif source.view is None or not np.array_equal(source.view, at):
-                raise ImportRefused(what, f"reads a part of the graph input {source.name!r}, or "
-                                    "reads it in another order than the layer before",
-                                    "the first layer must read the whole input, step by step")
-        elif source.kind == "y":
-            last = self._steps(source, at, what)
-        else:
-            kinds = {"c": "a cell state", "final": "the result of a softmax or argmax",
-                     "constant": "a constant"}
-            raise ImportRefused(what, f"reads {kinds[source.kind]}",
-                                "a layer can read the input or another layer's result")
-        features = np.broadcast_to(np.arange(at.shape[1]), at.shape)
-        scale, offset = (per_feature(v, features, at.shape[1])
-                         for v in (found.scale, found.offset))
-        if scale is None or offset is None:
-            raise ImportRefused(what, "reads values that are scaled or shifted differently in "
-                                "different steps", "scale them alike in every step")
-        return Operand(source=source, last=last, scale=scale, offset=offset)
-
-    @staticmethod
-    def _steps(source: Source, at: np.ndarray, what: str) -> bool:
-        """True where ``at`` is the last step of a layer's result, False for every step."""
-        rows, width = at.shape
-        steps = at[:, 0] // source.width
-        remedy = "a layer can read every step of the layer before, in order, or the last step"
-        if width != source.width:
-            several = " (a flattened sequence)" if width > source.width else ""
-            raise ImportRefused(what, f"reads {width} values at once{several} of a layer that has "
-                                f"{source.width}", remedy)
-        if not np.array_equal(at, steps[:, None] * width + np.arange(width)):
-            raise ImportRefused(what, "reads the values of a layer in another order (a transpose "
-                                "or reshape mixes steps and values)", remedy)
-        if np.array_equal(steps, np.arange(source.steps)):
-            return False
-        if rows == 1 and steps[0] == source.steps - 1:
-            return True
-        if rows == 1:
-            reason = f"reads step {steps[0]} of {source.steps} alone"
-        elif np.array_equal(steps, np.arange(source.steps)[::-1]):
-            reason = "reads the steps backwards"
-        else:
-            reason = f"reads {rows} of {source.steps} steps, or reads them in another order"
-        raise ImportRefused(what, reason, remedy)
+        starts = np.array(self.starts)
+        derived = np.array([source.kind == "derived" for source in self.sources])
+        ids, scale, offset = ids.copy(), np.ones(ids.shape), np.zeros(ids.shape)
+        while True:
+            number = np.searchsorted(starts, ids, side="right") - 1
+            if not derived[number].any():
+                return number, ids - starts[number], scale, offset
+            for k in np.flatnonzero(np.bincount(number.ravel())):
+                source = self.sources[k]
+                if source.kind == "derived":
+                    mask = number == k
+                    at = ids[mask] - source.base
+                    offset[mask] += scale[mask] * source.offset[at]
+                    scale[mask] *= source.scale[at]
+                    ids[mask] = source.parent[at]
 
 
 def all_differ(at: np.ndarray) -> bool:
@@ -236,7 +184,8 @@ def axis_roles(roles: dict, shape: tuple, dims: tuple, *, state: bool) -> tuple 
         in an array of the tensor's own shape.
     shape : tuple of int
     dims : tuple
-        As declared: a str is an open dimension, which of the length-1 axes makes it the batch.
+        As declared: of the length-1 axes, one that is an open dimension (a str), or declared with
+        another length, is the batch.
     state : bool
         Of a state, so that a spare length-1 axis in front is the layer axis.
 
@@ -257,7 +206,7 @@ def axis_roles(roles: dict, shape: tuple, dims: tuple, *, state: bool) -> tuple 
         return None
     if "feature" not in found and "feature" in roles and spare:
         found[spare.pop()] = "feature"
-    opened = [axis for axis in spare if axis < len(dims) and isinstance(dims[axis], str)]
+    opened = [axis for axis in spare if axis < len(dims) and dims[axis] != shape[axis]]
     if spare:
         single_step = "time" in roles and "time" not in found and len(spare) > 1
         batch = (opened or [spare[0] if single_step else spare[-1]])[0]

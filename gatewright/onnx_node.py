@@ -32,7 +32,14 @@ _NAMES = {"FLOAT": "a float", "INT": "an integer", "STRING": "a text", "FLOATS":
 
 
 class ProbeRefused(ImportRefused):
-    """A refusal that may only mean that the wrong open dimension was taken for the time axis."""
+    """A refusal that may only mean that the wrong dimension was taken for time or batch.
+
+    ``batch`` is the number of sequences that a recurrent node runs at once, where that is why.
+    """
+
+    def __init__(self, what: str, reason: str = "", remedy: str = "", *, batch: int = 1):
+        super().__init__(what, reason, remedy)
+        self.batch = batch
 
 
 def label(node: onnx.NodeProto) -> str:

@@ -12,6 +12,7 @@ from .errors import ImportRefused, quote
 from .onnx_cells import check_weights, linear
 from .onnx_index import Tracked
 from .onnx_node import attributes, evaluate, label
+from .onnx_operand import operand as read, vectors
 
 __all__ = ["FINALS", "INPUT_TYPES", "arithmetic", "embed", "final", "move", "product"]
 
@@ -42,10 +43,38 @@ def move(walk, node: onnx.NodeProto, inputs: list):
         return walk.refuse(node, "(its indices or its shape depend on the data)")
     else:
         arrays = [data[0].ids, *inputs[1:]]
+        if op == "Reshape" and walk.batch > 1:
+            arrays[1] = _of_one(arrays[1], data[0].ids.size, walk.batch)
     moved = evaluate(node, arrays, walk.graph.file)
     if any(ids.size == 0 for ids in moved):
         return walk.refuse(node, "(its result is empty)")
     return walk.store(node, [Tracked(ids=ids, integer=integer) for ids in moved])
+
+
+def _of_one(target: np.ndarray, size: int, batch: int) -> np.ndarray:
+    """A Reshape's target for one sequence, from that for ``batch`` of them.
+
+    Parameters
+    ----------
+    target : int64 (R,)
+    size : int
+        Elements of one sequence.
+
+    Where several entries could be the one that counts sequences the first that is ``batch`` itself
+    is taken; the comparison with the file's own results tells if that was wrong.
+    """
+    known = int(np.prod(target[target > 0]))
+    if np.any(target == 0) or known <= 1 or (np.all(target > 0) and known == size):
+        return target
+    whole = size * batch
+    for k in sorted(range(len(target)), key=lambda k: target[k] != batch):
+        rest = known // max(1, int(target[k]))
+        if target[k] % batch == 0 and target[k] > 0 and (
+                whole % known == 0 if np.any(target < 0) else whole == known) and rest:
+            made = target.copy()
+            made[k] //= batch
+            return made
+    return target
 
 
 def _number(walk, value) -> np.ndarray:
@@ -60,20 +89,22 @@ def embed(walk, node: onnx.NodeProto, table: np.ndarray, tokens: Tracked):
     what = label(node)
     if table.ndim != 2 or attributes(node).get("axis", 0) != 0 or not tokens.integer:
         return walk.refuse(node, "(an embedding is a table of two axes, indexed on the first)")
-    operand = walk.index.operand(tokens.ids.reshape(-1, 1), what)
-    if operand.source.kind != "input" or walk.embedding is not None:
+    found = read(walk.index, tokens.ids.reshape(-1, 1), what).parts[0].source
+    if found.kind != "input" or walk.embedding is not None:
         return walk.refuse(node, "(more than one embedding, or one behind a layer)")
     walk.embedding = check_weights(table, f"{what}, table {quote(node.input[0])}")
     width = table.shape[1]
     source = walk.index.add("y", tokens.ids.size * width, steps=tokens.ids.size, width=width)
-    walk.embedded = operand.source
+    walk.embedded = found
     return walk.store(node, [Tracked(ids=source.ids.reshape(*tokens.ids.shape, width))])
 
 
 def arithmetic(walk, node: onnx.NodeProto, inputs: list, tracked: list):
-    """Add, Sub, Mul, Div of data and a constant."""
-    if len(inputs) != 2 or all(tracked):
+    """Add, Sub, Mul, Div of data and a constant; Add and Sub of two layers' results."""
+    if len(inputs) != 2 or (all(tracked) and node.op_type not in ("Add", "Sub")):
         return walk.refuse(node, "(of two computed tensors)")
+    if all(tracked):
+        return _sum(walk, node, *inputs)
     op, first = node.op_type, tracked[0]
     data, constant = inputs if first else inputs[::-1]
     if data.integer or (op == "Div" and not first):
@@ -95,6 +126,20 @@ def arithmetic(walk, node: onnx.NodeProto, inputs: list, tracked: list):
     else:
         new = walk.index.derive(ids, values if op == "Mul" else 1.0 / values, 0.0)
     return walk.store(node, [Tracked(ids=np.array(new))])
+
+
+def _sum(walk, node: onnx.NodeProto, a: Tracked, b: Tracked):
+    """a + b or a - b, as a linear layer of two identities; what reads it may swallow it."""
+    if a.integer or b.integer or a.ids.shape != b.ids.shape:
+        return walk.refuse(node, "(of two computed tensors of different kinds or shapes)")
+    order, other = vectors(walk.index, a.ids), vectors(walk.index, b.ids)
+    if order is None or other is None or not np.array_equal(order, other):
+        return walk.refuse(node, "(of two tensors that are not layers' results)")
+    rows = np.concatenate([v.ids.ravel()[order] for v in (a, b)], axis=1)
+    one = np.eye(order.shape[1])
+    w = np.concatenate([one, one if node.op_type == "Add" else -one], axis=1)
+    ids = walk.insert(a.ids, order, read(walk.index, rows, label(node)), w, node.name)
+    return walk.store(node, [Tracked(ids=ids)])
 
 
 def product(walk, node: onnx.NodeProto, inputs: list):
@@ -122,11 +167,11 @@ def product(walk, node: onnx.NodeProto, inputs: list):
     if data.shape[-1] != weights.shape[0]:
         raise ImportRefused(what, f"multiplies vectors of {data.shape[-1]} by a matrix of "
                             f"{weights.shape[0]} rows", "export the model again")
-    operand = walk.index.operand(data.reshape(-1, data.shape[-1]), what)
+    operand = read(walk.index, data.reshape(-1, data.shape[-1]), what)
     scale = float(values.get("alpha", 1.0))
-    walk.graph.file.spend(2 * weights.size, what)
-    draft = linear(node, operand, scale * weights.T, np.zeros(weights.shape[1]))
-    source = walk.linear_source(operand, draft)
+    walk.spend_on(operand, weights.shape[1], what)
+    draft = linear(node.name, operand, scale * weights.T, np.zeros(weights.shape[1]))
+    source = walk.linear_source(operand.steps, draft)
     ids = source.ids.reshape(*data.shape[:-1], -1)
     if turned:
         ids = ids.swapaxes(-1, -2)

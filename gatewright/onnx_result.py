@@ -8,7 +8,7 @@ from golden.network import Activation, Binding, Cell, Final
 
 from .errors import ImportRefused, quote
 from .onnx_graph import GraphInput
-from .onnx_index import Resolved, Source, all_differ, axis_roles
+from .onnx_index import Source, all_differ, axis_roles
 from .onnx_trace import Trace
 
 __all__ = ["Chain", "bind_input", "bind_outputs", "bind_states", "build_chain"]
@@ -19,11 +19,13 @@ _ONE_HEAD = "one result and the last states can be returned: export with fewer o
 
 @dataclass(frozen=True, kw_only=True)
 class Chain:
-    """The layers from the input to the result.
+    """The layers from the input to the result, each behind those that it reads.
 
     Parameters
     ----------
     drafts : tuple of Draft
+    reads : tuple of tuple of int, one a draft
+        Places of those that it reads; -1 is the network's input.
     last_only : tuple of bool, one a draft
     root : Source
         The graph input that the first layer (or the embedding) reads.
@@ -32,20 +34,24 @@ class Chain:
         The graph reads the last step alone.
     result : str or None
         Name of the graph output that carries the result; None where only states are returned.
+    ids : int64 array
+        The result's elements, in the shape of that output.
     """
 
     drafts: tuple
+    reads: tuple
     last_only: tuple
     root: Source
     final: Final
     last: bool
     result: str | None
+    ids: np.ndarray
 
     @property
     def signature(self) -> tuple:
         """What must not depend on the length of the sequence."""
-        return (tuple((d.name, d.cell, d.units) for d in self.drafts), self.last_only, self.final,
-                self.last)
+        return (tuple((d.name, d.cell, d.units, d.when) for d in self.drafts), self.reads,
+                self.last_only, self.final, self.last)
 
 
 def _is_recurrent(source: Source) -> bool:
@@ -62,29 +68,39 @@ def _parts(walk: Trace, ids: np.ndarray) -> list | None:
         source = found.source
         if not found.plain or source.kind not in ("y", "c") or not _is_recurrent(source):
             return None
-        at = found.at if source.kind == "c" else found.at - (source.steps - 1) * source.width
+        last = 0 if source.draft.reverse else source.steps - 1   # the step computed last
+        at = found.at if source.kind == "c" else found.at - last * source.width
         if at.size != source.width or np.any(at < 0) or not all_differ(at):
             return None
         parts.append((source.draft, "c" if source.kind == "c" else "h", mask, at))
     return parts
 
 
-def _depth(draft) -> int:
-    depth = 0
-    while draft is not None:
-        draft, depth = draft.operand.source.draft, depth + 1
-    return depth
+def _behind(draft) -> list:
+    """The drafts that a draft depends on and itself, each behind those that it reads."""
+    ordered, seen, stack = [], set(), [(draft, False)]
+    while stack:
+        draft, done = stack.pop()
+        if done:
+            ordered.append(draft)
+        elif id(draft) not in seen:
+            seen.add(id(draft))
+            stack.append((draft, True))
+            stack += [(source.draft, False) for source in reversed(draft.sources)
+                      if source.draft is not None]
+    return ordered
 
 
 def build_chain(walk: Trace) -> Chain:
     """Find the result among the graph's outputs, and the layers behind it."""
     strong, weak, states = [], [], []
     for name, value in walk.outputs.items():
-        found = walk.index.resolve(value.ids)
         parts = _parts(walk, value.ids)
+        ids = value.ids if parts is not None else walk.joined(value.ids, name)
+        found = None if ids is None else walk.index.resolve(ids)
         if found is not None and found.source.kind in ("y", "final") and \
                 (found.source.draft or found.source.of):
-            (strong if parts is None else weak).append((name, found))
+            (strong if parts is None else weak).append((name, ids))
         elif parts is None:
             what = f"graph output {quote(name)}"
             raise ImportRefused(what, "is neither the result of a layer nor a last state",
@@ -93,29 +109,41 @@ def build_chain(walk: Trace) -> Chain:
     if len(strong) > 1:
         names = ", ".join(quote(name) for name, _ in strong[:6])
         raise ImportRefused(f"graph outputs {names}", "are several results", _ONE_HEAD)
-    if strong or weak:
-        name, found = strong[0] if strong else max(weak, key=lambda w: _depth(w[1].source.draft))
-        return _follow(walk, name, walk.outputs[name].ids, found)
-    draft = max((part[0] for part in states), key=_depth)
-    source = next(s for s in walk.index.sources if s.kind == "y" and s.draft is draft)
-    at = np.arange(source.size - source.width, source.size)
-    return _follow(walk, None, source.base + at, walk.index.resolve(source.base + at))
+    if strong:
+        return _follow(walk, *strong[0])
+    # Only states: what no other of their layers needs is computed last.
+    drafts = list({id(part[0]): part[0] for part in states}.values())
+    needed = {id(other) for draft in drafts for other in _behind(draft)[:-1]}
+    ends = [draft for draft in drafts if id(draft) not in needed]
+    for name, ids in weak:
+        if len(ends) == 1 and walk.index.resolve(ids).source.draft is ends[0] \
+                and not ends[0].reverse:
+            return _follow(walk, name, ids)
+    final = []
+    for draft in ends:
+        source = next(s for s in walk.index.sources if s.kind == "y" and s.draft is draft)
+        step = 0 if draft.reverse else source.steps - 1
+        final.append(source.base + step * source.width + np.arange(source.width))
+    return _follow(walk, None, np.concatenate(final))
 
 
-def _follow(walk: Trace, name: str | None, ids: np.ndarray, found: Resolved) -> Chain:
+def _follow(walk: Trace, name: str | None, ids: np.ndarray) -> Chain:
     """Layers from a result back to the graph input."""
-    what = f"graph output {quote(name)}"
-    source, final = found.source, Final.NONE
+    what, found = f"graph output {quote(name)}", None
+    ids = walk.joined(ids, name or "states")
+    source, final = walk.index.resolve(ids).source, Final.NONE
     if source.kind == "final":
-        if not found.plain:
+        if not walk.index.resolve(ids).plain:
             raise ImportRefused(what, f"scales or shifts the result of the {source.final} before",
                                 "leave that out of the exported model")
+        found = walk.index.resolve(ids)
         source, final = source.of, source.final
     else:
         ids = walk.materialise(ids, Activation.IDENTITY, "scale")
         if ids is None:
             raise ImportRefused(what, "is scaled or shifted differently in different steps",
                                 "scale it alike in every step")
+        ids = walk.in_time(ids, name or "states")
         found = walk.index.resolve(ids)
         source = found.source
     steps = np.flatnonzero(np.bincount((found.at // found.source.width).ravel()))
@@ -129,31 +157,38 @@ def _follow(walk: Trace, name: str | None, ids: np.ndarray, found: Resolved) -> 
             and draft.activation is Activation.SIGMOID:
         final, draft = Final.SIGMOID, replace(draft, activation=Activation.IDENTITY)
         if draft.inserted and np.array_equal(draft.w, np.eye(draft.units)) \
-                and not np.any(draft.bias_x):
-            draft = draft.operand.source.draft
-    drafts = []
-    while draft is not None:
-        drafts.insert(0, draft)
-        root = draft.operand.source
-        draft = root.draft
+                and not np.any(draft.bias_x) and len(draft.sources) == 1 \
+                and not draft.sources[0].draft.reverse:
+            draft = draft.sources[0].draft
+    return _chain(walk, what, draft, final=final, last=last, result=name, ids=ids)
+
+
+def _chain(walk: Trace, what: str, draft, *, last: bool, **fields) -> Chain:
+    """The layers behind the last one, and which of them one result a sequence is enough of."""
+    if draft is None:
+        raise ImportRefused(what, "does not come out of a layer", "export the whole network")
+    drafts = _behind(draft)
     if len(drafts) > MAX_LAYERS:
         raise ImportRefused("the graph", f"has {len(drafts)} layers, more than {MAX_LAYERS}",
                             "is a loop over time unrolled? Export it as an RNN, GRU or LSTM node")
-    if not drafts:
-        raise ImportRefused(what, "does not come out of a layer", "export the whole network")
     if not any(d.cell is not Cell.LINEAR for d in drafts):
         raise ImportRefused("the graph", "has no recurrent layer between its input and its result",
                             "Gatewright builds networks with RNN, GRU or LSTM layers")
-    flags, need = [], last
-    for draft in reversed(drafts):
-        need = need and draft.cell is Cell.LINEAR
-        flags.insert(0, need)
-    return Chain(drafts=tuple(drafts), last_only=tuple(flags), final=final, last=last, result=name,
-                 root=root if root.kind == "input" else walk.embedded)
+    places = {id(d): k for k, d in enumerate(drafts)}
+    reads = tuple(tuple(-1 if source.draft is None else places[id(source.draft)]
+                        for source in d.sources) for d in drafts)
+    root = next(source for d in drafts for source in d.sources if source.draft is None)
+    flags = [False] * len(drafts)
+    for k in reversed(range(len(drafts))):
+        readers = [other for other in range(k + 1, len(drafts)) if k in reads[other]]
+        needed = all(flags[other] for other in readers) if readers else last
+        flags[k] = drafts[k].cell is Cell.LINEAR and (needed or drafts[k].once)
+    return Chain(drafts=tuple(drafts), reads=reads, last_only=tuple(flags), last=last,
+                 root=root if root.kind == "input" else walk.embedded, **fields)
 
 
 def _binding(item: GraphInput, roles: dict, shape: tuple, what: str, *, time_open=False,
-             **fields) -> Binding:
+             batch: int = 1, **fields) -> Binding:
     axes = axis_roles(roles, shape, item.dims or (), state=fields["kind"] in "hc")
     if axes is None:
         names = ", ".join(roles)
@@ -165,8 +200,13 @@ def _binding(item: GraphInput, roles: dict, shape: tuple, what: str, *, time_ope
     # an output may be declared without a shape: its time axis is then as open as the input's
     opened = [role == "time" and time_open if item.dims is None else isinstance(dim, str)
               for role, dim in zip(axes, item.dims or shape)]
+    sizes = [batch if role == "batch" else size for role, size in zip(axes, shape)]
+    if batch > 1 and [size for size, o in zip(sizes, opened) if not o] != [
+            d for d in item.dims or shape if isinstance(d, int)]:
+        raise ImportRefused(what, f"does not keep the {batch} sequences of the batch apart",
+                            "export with a batch of 1")
     return Binding(name=item.name, axes=axes, dtype=item.dtype,
-                   shape=tuple(None if o else size for o, size in zip(opened, shape)), **fields)
+                   shape=tuple(None if o else size for o, size in zip(opened, sizes)), **fields)
 
 
 def bind_input(walk: Trace, chain: Chain) -> Binding:
@@ -178,7 +218,8 @@ def bind_input(walk: Trace, chain: Chain) -> Binding:
     time.ravel()[view] = np.arange(view.shape[0])[:, None]
     feature.ravel()[view] = np.arange(view.shape[1])
     roles = {"time": time} if walk.embedded is not None else {"time": time, "feature": feature}
-    return _binding(item, roles, shape, f"graph input {quote(item.name)}", kind="x")
+    return _binding(item, roles, shape, f"graph input {quote(item.name)}", kind="x",
+                    batch=walk.batch)
 
 
 def bind_states(walk: Trace, chain: Chain) -> tuple:
@@ -204,7 +245,7 @@ def bind_states(walk: Trace, chain: Chain) -> tuple:
             raise ImportRefused(what, "is only partly used as an initial state",
                                 "leave out what no layer reads")
         bindings.append(_binding(item, {"feature": feature, "layer": layer}, shape, what,
-                                 kind=kinds.pop(), layers=tuple(layers)))
+                                 kind=kinds.pop(), layers=tuple(layers), batch=walk.batch))
     return tuple(bindings)
 
 
@@ -213,14 +254,19 @@ def bind_outputs(walk: Trace, chain: Chain) -> tuple:
     bindings = []
     for item in walk.graph.outputs:
         what, ids = f"graph output {quote(item.name)}", walk.outputs[item.name].ids
-        item = replace(item, elem_type=item.elem_type or 1)
+        item = replace(item, elem_type=item.elem_type or 1, dims=item.dims or (
+            walk.graph.inferred(item.name) if walk.batch > 1 else None))
         if item.name == chain.result:
-            found = walk.index.resolve(ids)
+            found = walk.index.resolve(chain.ids)
             width = found.source.width
             roles = {} if chain.last else {"time": found.at // width}
             if chain.final is not Final.ARGMAX:
                 roles["feature"] = found.at % width
-            bindings.append(_binding(item, roles, ids.shape, what, kind="y",
+            if width % 2 == 0 and axis_roles(roles, ids.shape, item.dims or (),
+                                             state=False) is None:
+                half = width // 2          # both directions of a layer, on an axis of their own
+                roles |= {"direction": found.at % width // half, "feature": found.at % half}
+            bindings.append(_binding(item, roles, ids.shape, what, kind="y", batch=walk.batch,
                                      time_open=any(n > 1 for n in walk.sizes.values())))
             continue
         parts = _parts(walk, ids)
@@ -233,5 +279,5 @@ def bind_outputs(walk: Trace, chain: Chain) -> tuple:
             layer[mask], feature[mask] = number, at
             layers.append(chain.drafts.index(draft))
         bindings.append(_binding(item, {"feature": feature, "layer": layer}, ids.shape, what,
-                                 kind=kinds.pop(), layers=tuple(layers)))
+                                 kind=kinds.pop(), layers=tuple(layers), batch=walk.batch))
     return tuple(bindings)

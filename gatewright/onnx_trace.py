@@ -9,10 +9,11 @@ from golden.network import Activation, Cell, Initial
 
 from . import onnx_ops as ops
 from .errors import ImportRefused, quote
-from .onnx_cells import Draft, check_weights, read_attributes, recurrent
+from .onnx_cells import Draft, check_weights, linear, read_attributes, recurrent
 from .onnx_graph import Graph
-from .onnx_index import MAX_NUMBERS, Index, Operand, Source, Tracked, per_feature
+from .onnx_index import MAX_NUMBERS, Index, Source, Tracked, per_feature
 from .onnx_node import FOLDABLE, STRUCTURAL, ProbeRefused, check_node, evaluate, label
+from .onnx_operand import Operand, operand, vectors
 
 __all__ = ["Trace", "trace"]
 
@@ -36,10 +37,13 @@ class Trace:
     states : list of (input name, int64 (H,) offsets in it, Draft, "h" or "c")
     steps : int
         Of all recurrent layers together.
+    batch : int
+        Sequences that the file runs at once; the walk follows one of them.
     """
 
     graph: Graph
     sizes: dict
+    batch: int = 1
     index: Index = field(default_factory=Index)
     values: dict = field(default_factory=dict)
     outputs: dict = field(default_factory=dict)
@@ -66,7 +70,8 @@ class Trace:
                                     "inputs must be float32 values or int64 token ids")
             if item.dims is None:
                 raise ImportRefused(what, "has no declared shape", "export the model again")
-            shape = tuple(d if isinstance(d, int) else self.sizes[d] for d in item.dims)
+            shape = tuple(self.sizes.get((item.name, axis), d) if isinstance(d, int)
+                          else self.sizes[d] for axis, d in enumerate(item.dims))
             size = 1
             for dim in shape:              # Python integers: a product that cannot overflow
                 size *= dim
@@ -82,17 +87,53 @@ class Trace:
         self.refused.append(label(node) + (f" {reason}" if reason else ""))
         self.values.update({name: None for name in node.output if name})
 
-    def linear_source(self, operand: Operand, draft: Draft) -> Source:
-        steps = 1 if operand.last else operand.source.steps
+    def linear_source(self, steps: int, draft: Draft) -> Source:
         return self.index.add("y", steps * draft.units, steps=steps, width=draft.units,
-                              once=operand.last or operand.source.once, draft=draft)
+                              once=draft.once, draft=draft)
+
+    def spend_on(self, read: Operand, rows: int, what: str):
+        """Pay for a layer of so many rows before its matrix is made."""
+        self.graph.file.spend(rows * (read.width + sum(
+            part.source.width * (1 + (part.source.draft.w.shape[1] if part.source.draft else 0))
+            for part in read.parts)), what)
+
+    def insert(self, ids: np.ndarray, order: np.ndarray, read: Operand, w: np.ndarray,
+               name: str) -> np.ndarray:
+        """Numbers, in the shape of ``ids``, of ``w`` times the vectors that stand at ``order``."""
+        draft = linear(name, read, w, np.zeros(len(w)), inserted=True)
+        made = np.empty(ids.size, dtype=np.int64)
+        made[order.ravel()] = self.linear_source(len(order), draft).ids
+        return made.reshape(ids.shape)
+
+    def joined(self, ids: np.ndarray, name: str) -> np.ndarray | None:
+        """Numbers of the same elements as the result of one layer; None where they make none."""
+        found = self.index.resolve(ids)
+        if found is not None:
+            return ids
+        order = vectors(self.index, ids)
+        if order is None:
+            return None
+        what, width = f"tensor {quote(name)}", order.shape[1]
+        read = operand(self.index, ids.ravel()[order], what)
+        self.spend_on(read, width, what)
+        return self.insert(ids, order, read, np.eye(width), name)
+
+    def in_time(self, ids: np.ndarray, name: str) -> np.ndarray:
+        """The same elements from a layer that is computed in the order of time."""
+        source = self.index.resolve(ids).source
+        if source.draft is None or not source.draft.reverse:
+            return ids
+        order = vectors(self.index, ids)
+        read = operand(self.index, ids.ravel()[order], f"tensor {quote(name)}")
+        return self.insert(ids, order, read, np.eye(order.shape[1]), name)
 
     def materialise(self, ids: np.ndarray, activation: Activation, name: str):
         """Numbers of ``activation(ids)``; scales and shifts go into a linear layer's weights.
 
         Returns None where that cannot be a layer.
         """
-        found = self.index.resolve(ids)
+        ids = self.joined(ids, name)
+        found = None if ids is None else self.index.resolve(ids)
         if found is None or found.source.kind != "y":
             return None
         source = found.source
@@ -111,12 +152,9 @@ class Trace:
                 and draft.activation is Activation.IDENTITY:
             draft = replace(draft.affine(scale, offset), activation=activation)
         else:
-            operand = Operand(source=source, last=False, scale=np.ones(source.width),
-                              offset=np.zeros(source.width))
-            draft = Draft(operand=operand, cell=Cell.LINEAR, name=name, w=np.diag(scale),
-                          bias_x=offset, activation=activation, inserted=True)
-        new = self.index.add("y", source.size, steps=source.steps, width=source.width,
-                             once=source.once, draft=draft)
+            draft = Draft(sources=(source,), when="every", cell=Cell.LINEAR, name=name,
+                          w=np.diag(scale), bias_x=offset, activation=activation, inserted=True)
+        new = self.linear_source(source.steps, draft)
         return new.base + found.at
 
     # ---- nodes --------------------------------------------------------------------------------
@@ -182,16 +220,13 @@ class Trace:
         if x.integer:
             raise ImportRefused(what, "its input X holds integers", "export the model with float32 "
                                 "inputs, or with its embedding")
-        for name, value in (("W", w), ("R", r), ("B", b), ("P", peephole)):
-            if isinstance(value, Tracked) or (value is None and name in "WR"):
-                raise ImportRefused(what, f"{name} must be a constant of the file, not computed "
-                                    "from its inputs", "export the model with its weights inside")
+        self.constants(node, {1: w, 2: r, 3: b, 7: peephole})
         ids = x.ids.swapaxes(0, 1) if spec.layout else x.ids
         steps, batch = ids.shape[:2]
         if batch != 1:
             raise ProbeRefused(what, f"runs {batch} sequences at once, in a graph of "
                                f"{steps} steps", "export with a batch of 1 (PyTorch: is "
-                               "batch_first right?)")
+                               "batch_first right?)", batch=batch)
         if isinstance(lengths, Tracked) or (lengths is not None and np.any(lengths != steps)):
             raise ImportRefused(what, "has sequence lengths (input sequence_lens)",
                                 "export without them: every sequence runs to its end")
@@ -200,53 +235,90 @@ class Trace:
             raise ImportRefused(what, f"brings the steps of all layers to {self.steps}, more than "
                                 f"{MAX_STEPS}", "export with a shorter sequence, or with an open "
                                 "time axis, which has no limit")
-        operand = self.index.operand(ids.reshape(steps, -1), what)
-        if operand.last or operand.source.once:
+        read = operand(self.index, ids.reshape(steps, -1), what)
+        if read.once:
             raise ImportRefused(what, "reads only the last step of the layer before",
                                 "a recurrent layer must read every step of the one before")
-        starts, used = [], []
+        starts, used, dirs = [()] * len(spec.reverse), [], len(spec.reverse)
         for kind, value, name in zip("hc", initial, node.input[5:7] + [""] * 2):
             if kind == "c" and spec.cell is not Cell.LSTM and value is not None:
                 raise ImportRefused(what, "has too many inputs", "export the model again")
-            start, places = self.initial(spec, value, f"{what}, initial_{kind} {quote(name)}")
-            starts.append(start)
-            used += [(start.source, places, kind)] if places is not None else []
+            for k in range(dirs):
+                start, places = self.initial(spec, value, k,
+                                             f"{what}, initial_{kind} {quote(name)}")
+                starts[k] += (start,)
+                used += [(start.source, places, k, kind)] if places is not None else []
         self.graph.file.spend(2 * (w.size + r.size), what)
-        draft = recurrent(node, spec, operand, (w, r, b, peephole), tuple(starts))
-        self.states += [(name, places, draft, kind) for name, places, kind in used]
-        source = self.index.add("y", steps * spec.units, steps=steps, width=spec.units,
-                                draft=draft)
-        cell = self.index.add("c", spec.units, width=spec.units, draft=draft)
-        y = source.ids.reshape(steps, 1, 1, -1)
-        shape = (1, 1, spec.units)
-        results = [Tracked(ids=y.transpose(2, 0, 1, 3) if spec.layout else y),
-                   Tracked(ids=y[-1].reshape(shape)), Tracked(ids=cell.ids.reshape(shape))]
+        self.spend_on(read, w.shape[1] if w.ndim > 1 else 0, what)
+        drafts = recurrent(node, spec, read, [w, r, b, peephole], tuple(starts))
+        self.states += [(name, places, drafts[k], kind) for name, places, k, kind in used]
+        width = spec.units
+        sources = [self.index.add("y", steps * width, steps=steps, width=width, draft=draft)
+                   for draft in drafts]
+        cells = [self.index.add("c", width, width=width, draft=draft) for draft in drafts]
+        y = np.stack([source.ids.reshape(steps, 1, width) for source in sources], axis=1)
+        last = np.stack([y[0 if reverse else -1, k] for k, reverse in enumerate(spec.reverse)])
+        results = [y, last, np.stack([cell.ids.reshape(1, width) for cell in cells])]
+        if spec.layout:                    # batch first
+            results = [y.transpose(2, 0, 1, 3), *(v.swapaxes(0, 1) for v in results[1:])]
+        results = [Tracked(ids=ids) for ids in results]
         if len(node.output) > (3 if spec.cell is Cell.LSTM else 2):
             raise ImportRefused(what, "has too many outputs", "export the model again")
         self.values.update({name: v for name, v in zip(node.output, results) if name})
 
-    def initial(self, spec, value, what: str) -> tuple:
+    def alike(self, values: np.ndarray, axis: int, what: str) -> np.ndarray:
+        """A constant of the whole batch as that of one sequence, if it is the same for all."""
+        if self.batch == 1 or values.ndim <= axis or values.shape[axis] != self.batch:
+            return values
+        one = values.take([0], axis)
+        if not np.array_equal(np.broadcast_to(one, values.shape), values):
+            raise ImportRefused(what, f"differs between the {self.batch} sequences of the file's "
+                                "batch", "make it a graph input, or export with a batch of 1")
+        return one
+
+    def constants(self, node: onnx.NodeProto, weights: dict):
+        """Refuse weights that depend on data. weights: place among the node's inputs to value."""
+        names = {1: "W", 2: "R", 3: "B", 7: "P"}
+        wrong = [k for k, value in weights.items()
+                 if isinstance(value, Tracked) or (value is None and k < 3)]
+        inputs = {item.name for item in self.graph.inputs}
+        if wrong and all(node.input[k] in inputs for k in wrong):
+            listed = ", ".join(f"{names[k]} is {quote(node.input[k])}" for k in wrong)
+            raise ImportRefused(label(node), f"its weights are graph inputs ({listed})",
+                                "give their values: --weights FILE.npz with arrays of these names, "
+                                "import_onnx(..., weights={name: array})")
+        if wrong:
+            raise ImportRefused(label(node), f"{names[wrong[0]]} must be a constant of the file, "
+                                "not computed from its inputs",
+                                "export the model with its weights inside")
+
+    def initial(self, spec, value, direction: int, what: str) -> tuple:
         """(Initial, offsets in the graph input or None) of a state before the first step."""
         if value is None:
             return Initial(), None
-        shape = value.ids.shape if isinstance(value, Tracked) else value.shape
-        if shape != (1, 1, spec.units):
-            raise ImportRefused(what, f"has the shape {shape}, not {(1, 1, spec.units)}",
+        array = value.ids if isinstance(value, Tracked) else value
+        wanted = (len(spec.reverse), 1, spec.units)
+        if spec.layout and array.ndim == 3:
+            array = array.swapaxes(0, 1)
+        if not isinstance(value, Tracked):
+            array = self.alike(array, 1, what)
+        if array.shape != wanted:
+            raise ImportRefused(what, f"has the shape {array.shape}, not {wanted}",
                                 "is a projection (proj_size) in the model? It is not supported: "
                                 "train without it and export again")
         if not isinstance(value, Tracked):
-            values = check_weights(value, what).reshape(-1)
+            values = check_weights(array, what)[direction].reshape(-1)
             return (Initial(value=values) if np.any(values) else Initial()), None
-        found = self.index.resolve(value.ids.reshape(-1))
+        found = self.index.resolve(array[direction].reshape(-1))
         if found is None or found.source.kind != "input" or not found.plain or value.integer:
             raise ImportRefused(what, "is computed from the data",
                                 "it must be a constant or a graph input of its own")
         return Initial(source=found.source.name), found.at
 
 
-def trace(graph: Graph, sizes: dict) -> Trace:
-    """Walk the graph with the open dimensions fixed to ``sizes``."""
-    walk = Trace(graph=graph, sizes=sizes)
+def trace(graph: Graph, sizes: dict, batch: int = 1) -> Trace:
+    """Walk the graph with the open dimensions fixed to ``sizes``, for one sequence of a batch."""
+    walk = Trace(graph=graph, sizes=sizes, batch=batch)
     walk.start()
     refusal = None
     for node in graph.nodes:

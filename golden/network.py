@@ -35,9 +35,9 @@ class Binding:
     name : str
         The graph's own name of the tensor.
     axes : tuple of str
-        The role of each axis: "batch", "time", "feature", "layer" (stacked states) or "one" (an
-        axis of length 1 that means nothing). An axis that is missing is not there: ("batch",
-        "feature") is one vector a sequence.
+        The role of each axis: "batch", "time", "feature", "direction" (in front of the features
+        of each), "layer" (stacked states) or "one" (an axis of length 1 that means nothing). An
+        axis that is missing is not there: ("batch", "feature") is one vector a sequence.
     dtype : str
         NumPy dtype name, as "float32" or "int64".
     shape : tuple of (int or None)

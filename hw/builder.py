@@ -16,13 +16,13 @@ from .sweeps import assign_sweeps
 __all__ = ["Builder"]
 
 
-def _interleave(values, units: int, posts: int) -> np.ndarray:
-    """Gate-major rows (G*H, ...) to rows in groups of ``posts`` neurons, filled up with zeros.
+def _interleave(values, units: int, posts: int, fill: int = 0) -> np.ndarray:
+    """Gate-major rows (G*H, ...) to rows in groups of ``posts`` neurons, filled up with ``fill``.
 
     Row (j*G + k)*posts + p is gate k of neuron j*posts + p.
     """
     gates, groups = len(values) // units, -(-units // posts)
-    full = np.zeros((gates, groups * posts, *values.shape[1:]), dtype=values.dtype)
+    full = np.full((gates, groups * posts, *values.shape[1:]), fill, dtype=values.dtype)
     full[:, :units] = values.reshape(gates, units, *values.shape[1:])
     grouped = full.reshape(gates, groups, posts, *values.shape[1:])
     return np.swapaxes(grouped, 0, 1).reshape(-1, *values.shape[1:])
@@ -90,8 +90,8 @@ class Builder:
         units = np.arange(layer.units)
         rows = np.concatenate([gate * layer.units + units for gate in gates])
 
-        def pick(values):
-            return _interleave(values[rows], layer.units, self.posts)
+        def pick(values, fill=0):
+            return _interleave(values[rows], layer.units, self.posts, fill)
 
         named = op in (Op.LSTM, Op.CELL, Op.HIDDEN) and tuple(gates) != tuple(range(4))
         peephole = None
@@ -106,7 +106,8 @@ class Builder:
             segments=tuple(Segment(source=s, base=b, weights=pick(w), shift=k)
                            for s, b, w, k in segments),
             bias=pick(layer.bias_x), split_bias=pick(layer.bias_h),
-            shift=pick(layer.row_shift), unit_base=self.bases[idx],
+            # A shift of its own for the rows that fill up could make the shifter wider.
+            shift=pick(layer.row_shift, layer.row_shift[rows][0]), unit_base=self.bases[idx],
             dest_base=self.bases[idx] if dest is None else dest, to_vector=to_vector,
             to_output=output and last, output_last_only=self.network.last_step_only,
             last_only=layer.last_only, sweep=self.sweeps[idx], reverse=layer.reverse,

@@ -28,6 +28,8 @@ def _layers(core) -> list:
         layers.append({
             "name": layer.name, "cell": str(layer.cell), "activation": str(layer.activation),
             "inputs": layer.inputs, "units": layer.units, "last_only": layer.last_only,
+            "reads": list(program.network.reads(idx)), "reverse": layer.reverse,
+            "sweep": program.sweep_of(idx),
             "x_shift": layer.x_shift, "h_shift": layer.h_shift,
             "accumulator_bound": layer.acc_bound, "phases": phases})
     return layers
@@ -61,7 +63,8 @@ def _trace(core) -> list:
         for signal in shown:
             records.append({"signal": signal, "layer": phase.layer, "base": phase.unit_base,
                             "name": program.network.layers[phase.layer].name,
-                            "units": phase.units, "last_only": phase.last_only})
+                            "units": phase.units, "last_only": phase.last_only,
+                            "reverse": phase.reverse})
     return records
 
 
@@ -93,14 +96,15 @@ def make_manifest(core, ports: list) -> dict:
         "family": layout.family.name, "primitives": list(layout.family.primitives),
         "cycles_per_step": schedule.interval,
         "cycles": {"steady_step": schedule.interval, "exposed_per_step": schedule.exposed,
-                   "last_step": schedule.length_last, "tail": schedule.tail,
-                   "tail_last": schedule.tail_last, "flush": schedule.flush,
-                   "latencies": vars(schedule.latencies)},
+                   "flush": schedule.flush, "latencies": vars(schedule.latencies),
+                   "sweeps": [{"step": sweep.length, "last_step": sweep.length_last,
+                               "tail": sweep.tail, "tail_last": sweep.tail_last,
+                               "single_step": sweep.single} for sweep in schedule.sweeps]},
         "macs_per_step": program.macs_per_step,
         "mac_utilisation": program.macs_per_step / (program.lanes * program.cols
                                                     * schedule.interval),
         "stream": {
-            "words_per_step": program.input_words,
+            "words_per_step": program.input_words, "max_steps": program.max_steps,
             "input_elements": program.input_elements,
             "output_elements": program.output_elements, "weight_words": program.load_words,
             "state_words": program.state_words if network.loads_state else 0,

@@ -39,8 +39,9 @@ class WeightMemory(wiring.Component):
         self._layout = layout
         program = layout.program
         super().__init__({
-            "restart": In(1), "sweep": In(range(program.n_sweeps)), "advance": In(1), "data": Out(program.weight_bits),
-            "load_en": In(1), "load_data": In(program.input_width), "loaded": Out(1)})
+            "restart": In(1), "sweep": In(range(program.n_sweeps)), "advance": In(1),
+            "data": Out(program.weight_bits), "loaded": Out(1),
+            "load_en": In(1), "load_data": In(program.input_width)})
 
     def elaborate(self, platform):
         m = Module()

@@ -51,8 +51,9 @@ class Net:
              bias: bool = True, lengths: str = "", name: str = "", **attrs):
         """A recurrent node: (Y, Y_h) or (Y, Y_h, Y_c)."""
         rows = GATES[kind] * units
-        args = [x, self.weight(1, rows, inputs), self.weight(1, rows, units),
-                self.weight(1, 2 * rows) if bias else "", lengths, h]
+        dirs = 2 if attrs.get("direction") == "bidirectional" else 1
+        args = [x, self.weight(dirs, rows, inputs), self.weight(dirs, rows, units),
+                self.weight(dirs, 2 * rows) if bias else "", lengths, h]
         args += [c] if kind == "LSTM" else []
         while not args[-1]:
             args.pop()

@@ -29,10 +29,10 @@ def _lengths(values=None):
     return net
 
 
-def _peepholes(*shape, at_run_time=False, kind="LSTM"):
+def _peepholes(*shape, kind="LSTM"):
     net = build.bare(kind)
     net.nodes[-1].input.extend([""] * (7 - len(net.nodes[-1].input)))
-    net.nodes[-1].input.append(net.input("p", [*shape]) if at_run_time else net.weight(*shape))
+    net.nodes[-1].input.append(net.weight(*shape))
     return net
 
 
@@ -47,10 +47,6 @@ def _state_of_data():
 
 
 NOT_YET = [
-    *((f"{direction} {kind}", lambda k=kind, d=direction: attribute(k, direction=d),
-       f"node '{kind}_0' .{kind}.: direction '{direction}' is not supported; train and export")
-      for kind in ("RNN", "GRU", "LSTM") for direction in ("reverse", "bidirectional")),
-    ("bidirectional, with its weights", _second_direction, "'bidirectional' is not supported"),
     ("lengths 3 of 4", lambda: _lengths([3]), "has sequence lengths .input sequence_lens.; export"),
     ("lengths 5 of 4", lambda: _lengths([5]), "has sequence lengths"),
     ("lengths 0", lambda: _lengths([0]), "has sequence lengths"),
@@ -76,6 +72,10 @@ def test_not_yet(tmp_path, make, said):
 NEVER = [
     ("two directions, forward", lambda: _second_direction(direction="forward"),
      r"W \('const_0'\) has the shape \(2, 12, 4\), but .* \(1, 12, 4\)"),
+    ("bidirectional, with the weights of one", lambda: attribute(direction="bidirectional"),
+     r"W \('const_0'\) has the shape \(1, 12, 4\), but .* \(2, 12, 4\)"),
+    ("no such direction", lambda: attribute(direction="backwards"),
+     "direction 'backwards' is not one of forward, reverse, bidirectional"),
     ("two directions of a GRU", lambda: _second_direction("GRU", "forward"), r"\(2, 9, 4\)"),
     ("two directions, reverse", lambda: _second_direction(direction="reverse"), "LSTM_0"),
     ("direction of another kind", lambda: attribute(direction=1), "'direction' must be a text"),
@@ -84,7 +84,6 @@ NEVER = [
     ("input_forget 2", lambda: attribute(input_forget=2), "input_forget must be 0 or 1, not 2"),
     ("short peepholes", lambda: _peepholes(1, 6), r"P \('const_3'\) has the shape \(1, 6\)"),
     ("peepholes of two directions", lambda: _peepholes(2, 9), r"has the shape \(2, 9\), but"),
-    ("peepholes at run time", lambda: _peepholes(1, 9, at_run_time=True), "P must be a constant"),
     ("peepholes of a GRU", lambda: _peepholes(1, 9, kind="GRU"), "inputs"),
     ("activations as one text", lambda: attribute(activations="Tanh"), "must be texts, not a text"),
 ]

@@ -29,7 +29,8 @@ GROUPS = {
     27: "weights: test_what_nothing_reads_costs_little, test_what_nothing_reads_is_not_run",
     28: "cells: W of three gates, R of W's shape, B of one half, proj_size, as torch exports it",
     29: "cells: hidden_size missing, hidden_size -1, hidden_size 4, hidden_size 65536",
-    30: "cells: X of three values, X of two axes", 31: "cells: open values, open batch, batch of 4",
+    30: "cells: X of three values, X of two axes", 31: "cells: open values, open batch, "
+        "batch and values open",
     32: "features: two directions, forward",
     33: "features: reverse LSTM, bidirectional GRU, bidirectional, with its weights",
     34: "cells: direction sideways", 35: "cells: layout 2, layout in opset 13",

@@ -7,14 +7,9 @@ import numpy as np
 import onnx_models as build
 import pytest
 
-from gatewright.data import (
-    feeds_in_graph_layout,
-    load_batch,
-    load_float_outputs,
-    load_labels,
-    outputs_in_graph_layout,
-)
+from gatewright.data import load_batch, load_float_outputs, load_labels
 from gatewright.errors import DataRefused
+from gatewright.layout import feeds_in_graph_layout, outputs_in_graph_layout
 from gatewright.onnx_import import import_onnx
 
 RNG = np.random.default_rng(3)

@@ -85,3 +85,19 @@ def test_peepholes_of_zeros(tmp_path):
     """Nothing is built for them."""
     layer, _ = matched(tmp_path, "LSTM", change=peepholes(zero=True))
     assert layer.peephole is None
+
+
+def test_two_directions(tmp_path):
+    """Each direction has peepholes of its own."""
+    net = build.Net()
+    x = net.input("x", [6, 1, 4])
+    y = net.op("LSTM", x, net.weight(2, 12, 4), net.weight(2, 12, 3), net.weight(2, 24), "", "",
+               "", net.weight(2, 9), outputs=["y"], hidden_size=3, direction="bidirectional",
+               input_forget=1, clip=0.7)
+    y = net.op("Reshape", net.op("Transpose", y, perm=[0, 2, 1, 3]), net.ints(0, 0, -1))
+    net.op("MatMul", y, net.weight(6, 2), outputs=["out"])
+    net.output("out")
+    network = import_onnx(net.save(tmp_path / "net.onnx"))
+    assert check_against_onnx(network, tmp_path / "net.onnx", random_batch(network)) < 1e-5
+    first, second = (layer.peephole for layer in network.layers[:2])
+    assert not np.array_equal(first, second) and not first[1].any() and not second[1].any()

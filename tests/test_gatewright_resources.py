@@ -19,6 +19,8 @@ NETWORKS = {
     "reset_before": make_network(("gru_reset_before", 5), ("lstm", 4), inputs=2),
     "deep": make_network(("gru", 6), ("rnn", 8), ("lstm", 20), inputs=4),
     "tokens": make_network(("lstm", 8), embedding=(40, 6)),
+    "peepholes": make_network(("lstm", 9, {"peephole": 1.0, "clip": 1.0}),
+                              ("lstm", 5, {"coupled": True}), ("gru", 3), inputs=5),
     "linear": make_network(("linear", 30, "tanh"), inputs=10),
 }
 INTEGERS = {name: make_integer(network, make_batch(network, 4, 6))[0]

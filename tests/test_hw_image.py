@@ -148,6 +148,15 @@ def test_rows_decoded(name, posts, scale):
     assert number == len(words)
 
 
+@pytest.mark.parametrize("name", NETWORKS)
+def test_short_groups_cost_no_shifter(name):
+    """Rows that only fill a group up are shifted by what other rows are shifted by."""
+    plain, filled = (row_format(build(name, 4 * posts, posts, posts)) for posts in (1, 4))
+    assert (filled.lift, filled.base_shift, filled.shift_width) == (
+        plain.lift, plain.base_shift, plain.shift_width)
+    assert plain.base_shift > 0
+
+
 @pytest.mark.parametrize("cols", [1, 2, 4])
 def test_embedding_decoded(cols):
     net = make_network(("gru", 3), embedding=(7, 5))
