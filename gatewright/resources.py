@@ -91,8 +91,9 @@ def _post(layout: Layout) -> list[Memory]:
                     latency=latency)]
     lines = Memory(name="table", width=table.base_bits + table.slope_bits, contents=True,
                    depth=1 << table.log2_segments, latency=latency)
-    found += [lines] * (2 if program.uses(Op.LSTM, Op.GRU) else 1)
-    for name, width, ops in (("cells", program.network.cell.width, (Op.LSTM,)),
+    found += [lines] * (2 if program.uses(Op.LSTM, Op.CELL, Op.GRU) else 1)
+    for name, width, ops in (("cells", program.network.cell.width, (Op.LSTM, Op.CELL)),
+                             ("cells", program.network.cell.width, (Op.CELL,)),  # peepholes' own
                              ("hidden", layout.act_width, (Op.GRU, Op.RESET)),
                              ("updates", layout.act_width, (Op.UPDATE,))):
         if program.uses(*ops):
@@ -124,7 +125,9 @@ def post_products(layout: Layout) -> list[tuple[int, int]]:
     program, table, pre = layout.program, layout.program.table, layout.program.network.pre.width
     line = (table.slope_bits + 1, table.offset_bits + 1)
     found = [line]
-    lstm, gru = program.uses(Op.LSTM), program.uses(Op.GRU)
+    if program.peepholes:
+        found.append((layout.rows.peephole_width, program.network.cell.width))
+    lstm, gru = program.uses(Op.LSTM, Op.CELL), program.uses(Op.GRU)
     if lstm or gru:
         found.append((max(layout.act_width, pre if gru else 0),
                       max(layout.act_width, program.network.cell.width if lstm else 0)))

@@ -104,6 +104,21 @@ class Program:
         return tuple(dict.fromkeys(phase.style for phase in self.phases))
 
     @property
+    def names_gates(self) -> bool:
+        """True if a phase has not all gates of its cell."""
+        return any(phase.gates for phase in self.phases)
+
+    @property
+    def peepholes(self) -> bool:
+        """True if rows see their neuron's cell state."""
+        return self.uses(Op.CELL)
+
+    @property
+    def couples(self) -> bool:
+        """True if an LSTM has no rows of f."""
+        return any(style.coupled for style in self.styles)
+
+    @property
     def clips(self) -> bool:
         """True if the pre-activations of some phase are bounded."""
         return any(limit is not None for style in self.styles for limit in style.limits)

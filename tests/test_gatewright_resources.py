@@ -23,6 +23,8 @@ NETWORKS = {
                          ("gru", 5, "reverse", (0, 1)), ("linear", 3, (2, 3)), inputs=5),
     "both_tokens": make_network(("gru", 6), ("gru", 6, "reverse", (-1,)),
                                 ("linear", 3, "final", (0, 1)), embedding=(40, 6)),
+    "peepholes": make_network(("lstm", 9, {"peephole": 1.0, "clip": 1.0}),
+                              ("lstm", 5, {"coupled": True}), ("gru", 3), inputs=5),
     "linear": make_network(("linear", 30, "tanh"), inputs=10),
 }
 INTEGERS = {name: make_integer(network, make_batch(network, 4, 6))[0]
