@@ -17,10 +17,12 @@ from golden.lengths import at_end, mask
 from golden.model import Codes, GoldenRun, encode, run_golden
 from golden.network import FloatNetwork, IntNetwork
 from golden.quantise import QuantOptions, quantise_network
+from golden.reads import final_step
 from golden.reference import Batch, run_float
 from hw.emit import Core, generate as generate_core
 from hw.families import PORTABLE
 from hw.image import load_words
+from hw.program import Program
 
 from .accuracy import measure, signal_errors, top1_agreement
 from .array import Array
@@ -190,6 +192,13 @@ def vendor_form(core: Core, target: str) -> Core | None:
                          name=core.name, family=family.name)
 
 
+def _fits(program: Program, steps: int) -> None:
+    if program.max_steps and steps > program.max_steps:
+        raise GatewrightError("the data", f"has sequences of {steps} steps, but the core stores "
+                              f"{program.max_steps} (it has reverse layers)",
+                              f"generate it with --max-steps {steps}")
+
+
 def stimulus(core: Core, result: Golden, sequences: int | None = None) -> sim.Stimulus:
     """What the bench drives and expects, from the first ``sequences`` of a golden run."""
     lengths = result.codes.lengths
@@ -200,7 +209,7 @@ def stimulus(core: Core, result: Golden, sequences: int | None = None) -> sim.St
         index = np.flatnonzero(lengths == steps)
         part = replace(result, codes=result.codes.of_length(index, steps),
                        run=result.run.of_length(index, steps))
-        found |= dict(zip(index.tolist(), _stimulus(core, part, weights=0 in index).sequences))
+        found |= dict(zip(index.tolist(), _stimulus(core, part, load=0 in index).sequences))
     saturations = result.run.saturations[:len(lengths)]
     return replace(_stimulus(core, part), sequences=tuple(found[k] for k in range(len(lengths))),
                    predicted_cycles=core.layout.schedule.total_cycles(lengths.tolist()),
@@ -208,12 +217,13 @@ def stimulus(core: Core, result: Golden, sequences: int | None = None) -> sim.St
 
 
 def _stimulus(core: Core, result: Golden, sequences: int | None = None, *,
-              weights: bool = True) -> sim.Stimulus:
+              load: bool = True) -> sim.Stimulus:
     """The same of sequences of one length; with the weights in front if they are loaded at all."""
     program, run, codes = core.layout.program, result.run, result.codes
     network = program.network
     n = len(codes) if sequences is None else min(sequences, len(codes))
     x = codes.x[:n]
+    _fits(program, x.shape[1])
     steps, many = x.shape[1], program.input_elements
     # A step's elements fill its words from the lowest place on; a state is a word of its own.
     filled = np.zeros((n, steps, program.input_words * many), np.int64)
@@ -228,17 +238,19 @@ def _stimulus(core: Core, result: Golden, sequences: int | None = None, *,
     results = y.argmax(axis=-1) if program.argmax else y.reshape(n, -1)
     outputs = [results]
     if network.returns_state:
-        outputs += [run.signals[layer][signal][:n, -1] for signal, layer, _, _ in program.states]
-    trace = {(entry["signal"], entry["layer"]): run.signals[entry["layer"]][entry["signal"]][:n]
-             for entry in core.manifest["trace"]}
+        outputs += [run.signals[layer][signal][:n, final_step(network.layers[layer])]
+                    for signal, layer, _, _ in program.states]
+    trace = {(entry["signal"], entry["layer"]): run.signals[entry["layer"]][entry["signal"]][
+        :n, ::-1 if entry["reverse"] else 1] for entry in core.manifest["trace"]}
     made = sim.Stimulus.from_batch(
         steps=steps, inputs=np.concatenate(inputs, axis=1),
         outputs=np.concatenate(outputs, axis=1), trace=trace,
         predicted_cycles=core.layout.schedule.total_cycles([steps] * n),
         expected_saturations=int(np.sum(run.saturations[:n])),
         output_units=1 if program.argmax else network.layers[-1].units,
-        output_every_step=not (network.last_step_only or network.layers[-1].last_only))
-    if not (program.load_weights and weights):
+        output_every_step=not (network.last_step_only or network.layers[-1].last_only),
+        sweeps=tuple(sweep.single for sweep in core.layout.schedule.sweeps))
+    if not (program.load_weights and load):
         return made
     first = made.sequences[0]
     width = program.element_width

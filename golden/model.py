@@ -11,14 +11,8 @@ import numpy as np
 from .cells import PLACES, Activation, Place
 from .fixed import Fixed, bound, quantise, round_shift, saturate
 from .lengths import for_each_length
-from .network import (
-    Cell,
-    FloatNetwork,
-    IntLayer,
-    IntNetwork,
-    gather,
-    in_order,
-)
+from .network import Cell, FloatNetwork, IntLayer, IntNetwork
+from .reads import gather, in_order
 from .reference import Batch
 from .tables import TanhTable, activate, make_table
 

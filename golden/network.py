@@ -13,7 +13,7 @@ from .cells import GATES, Activation, Cell, FloatCell, IntCell
 from .fixed import Fixed
 
 __all__ = ["Activation", "Cell", "GATES", "Final", "Binding", "Initial", "FloatLayer",
-           "FloatNetwork", "IntLayer", "IntNetwork", "final_step", "gather", "in_order"]
+           "FloatNetwork", "IntLayer", "IntNetwork"]
 
 
 class Final(StrEnum):
@@ -318,6 +318,8 @@ class IntNetwork(_Network):
         Of the LSTM's c, one format for all layers.
     loads_state, returns_state, last_step_only : bool
         As in ``FloatNetwork``.
+    max_steps : int
+        The longest sequence that hardware must store, where a layer is reverse; 0 without one.
     """
 
     name: str
@@ -332,6 +334,7 @@ class IntNetwork(_Network):
     loads_state: bool = False
     returns_state: bool = False
     last_step_only: bool = False
+    max_steps: int = 0
 
     @property
     def operand_width(self) -> int:
@@ -342,36 +345,3 @@ class IntNetwork(_Network):
     def acc_width(self) -> int:
         """Accumulator bits: no input can overflow them, by the rows' own weights."""
         return max(layer.acc_bound for layer in self.layers).bit_length() + 1
-
-
-def final_step(layer) -> int:
-    """Index of the step that a layer computes last: of its final state."""
-    return 0 if layer.reverse else -1
-
-
-def in_order(layer, steps: int) -> range:
-    """The steps as a layer goes through them; the same order turns its results back."""
-    return range(steps)[::-1] if layer.reverse else range(steps)
-
-
-def gather(network, idx: int, x, results) -> np.ndarray:
-    """The input of layer ``idx`` over a batch, from the network's input and earlier results.
-
-    Parameters
-    ----------
-    network : FloatNetwork or IntNetwork
-    x : (B, T, I), the network's input, behind the embedding
-    results : list of (B, T, H), each layer's results
-
-    Returns
-    -------
-    (B, T, I) of the layer, in time order; T = 1 for a last-step layer
-    """
-    layer, parts = network.layers[idx], []
-    for read in network.reads(idx):
-        part = x if read < 0 else results[read]
-        if layer.last_only:
-            step = final_step(network.layers[read]) if layer.reads_final and read >= 0 else -1
-            part = part[:, step][:, None]
-        parts.append(part)
-    return parts[0] if len(parts) == 1 else np.concatenate(parts, axis=2)

@@ -316,6 +316,13 @@ def _layer_reports(layer: FloatLayer, made: IntLayer, trace: dict, gate: Fixed, 
         yield _report_values(f"{prefix}.{signal}", values, fmt)
 
 
+def _longest(network: FloatNetwork, calibration: Batch) -> int:
+    """Steps of a sequence as the graph declares them, or of the calibration data."""
+    axes, shape = network.input.axes, network.input.shape
+    declared = shape[axes.index("time")] if "time" in axes and len(shape) == len(axes) else None
+    return declared or np.shape(calibration.x)[1]
+
+
 def quantise_network(network: FloatNetwork, calibration: Batch,
                      options: QuantOptions | None = None) -> tuple:
     """Choose all formats from calibration data and quantise the weights.
@@ -374,5 +381,6 @@ def quantise_network(network: FloatNetwork, calibration: Batch,
         name=network.name, model_sha256=network.model_sha256, layers=tuple(layers),
         embedding=embedding, act_width=options.act_width, weight_width=options.weight_width,
         gate=gate, pre=pre, cell=cell, loads_state=network.loads_state,
-        returns_state=network.returns_state, last_step_only=network.last_step_only)
+        returns_state=network.returns_state, last_step_only=network.last_step_only,
+        max_steps=_longest(network, calibration) if network.buffered else 0)
     return integer, tuple(reports)

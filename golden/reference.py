@@ -9,7 +9,8 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from .lengths import for_each_length
-from .network import Activation, Cell, Final, FloatLayer, FloatNetwork, gather, in_order
+from .network import Activation, Cell, Final, FloatLayer, FloatNetwork
+from .reads import gather, in_order
 
 __all__ = ["Batch", "apply_final", "run_float"]
 

@@ -273,7 +273,8 @@ def make_program(network: IntNetwork, *, lanes: int, cols: int = 1, posts: int =
     pack : bool
         Two weights to a multiplier; for weights of up to 8 bits, and an even number of lanes.
     max_steps : int
-        The longest sequence, of a network with reverse layers; others have no limit.
+        The longest sequence, of a network with reverse layers, if not the network's own; others
+        have no limit.
     table : TanhTable or None
         In place of the network's own, as in ``golden.model.run_golden``.
 
@@ -287,6 +288,7 @@ def make_program(network: IntNetwork, *, lanes: int, cols: int = 1, posts: int =
         If lanes, cols or posts are out of range or do not go together.
     """
     _check_array(lanes, cols, posts)
+    max_steps = max_steps or network.max_steps
     if network.buffered and not 1 <= max_steps <= MAX_STEPS:
         raise ValueError(f"A network with reverse layers stores each sequence: max_steps must be 1 "
                          f"to {MAX_STEPS}, not {max_steps}")

@@ -160,6 +160,24 @@ def test_in_hardware(tmp_path, kind, outputs):
     assert prove(quantised, result, tmp_path, lanes=4).words == words
 
 
+@pytest.mark.parametrize("direction", ["reverse", "bidirectional"])
+def test_directions(tmp_path, direction):
+    """A reverse layer begins at each sequence's own end."""
+    net = build.Net()
+    x, n = net.input("x", [T, B, I]), net.input("n", [B], TensorProto.INT32)
+    many = 2 if direction == "bidirectional" else 1
+    net.op("GRU", x, net.weight(many, 3 * H, I), net.weight(many, 3 * H, H), "", n,
+           hidden_size=H, direction=direction, outputs=["Y", "Y_h"])
+    net.output("Y", [T, many, B, H])
+    net.output("Y_h", [many, B, H])
+    network, batch = made(net, tmp_path)
+    assert check_against_onnx(network, tmp_path / "net.onnx", batch) < 1e-5
+    quantised = gw.quantise(network, batch)
+    # a linear layer behind the directions puts their results in the order of time
+    words = H * many * (3 * LENGTHS.sum() + len(LENGTHS))
+    assert prove(quantised, gw.golden(quantised, batch), tmp_path, lanes=4).words == words
+
+
 def test_metrics_end_where_the_sequences_end():
     network = type("Net", (), {"last_step_only": False, "final": None})()
     rng = np.random.default_rng(5)
