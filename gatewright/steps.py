@@ -13,6 +13,7 @@ import numpy as np
 
 import sim
 import synth
+from golden.lengths import at_end, mask
 from golden.model import Codes, GoldenRun, encode, run_golden
 from golden.network import FloatNetwork, IntNetwork
 from golden.quantise import QuantOptions, quantise_network
@@ -89,7 +90,7 @@ class Golden:
 
     @property
     def steps(self) -> int:
-        return self.codes.x.shape[0] * self.codes.x.shape[1]
+        return self.codes.steps
 
 
 def quantise(network: FloatNetwork, calibration: Batch, options: QuantOptions | None = None,
@@ -131,13 +132,18 @@ def golden(quantised: Quantised, batch: Batch, labels=None) -> Golden:
     seconds = time.perf_counter() - start
     y_float = run_float(network, batch)[-1]["h"]
     y_fixed = integer.layers[-1].h.to_float(run.y)
+    there = mask(batch.lengths, y_float.shape)
+    if network.last_step_only:
+        y_float, y_fixed = (at_end(y, batch.lengths)[:, None] for y in (y_float, y_fixed))
+        there = there[:, :1]
     some = batch.take(slice(0, DETAIL_SEQUENCES))
     detail = run_golden(integer, encode(network, integer, some), keep=None)
     return Golden(
         codes=codes, run=run, y_float=y_float, y_fixed=y_fixed, seconds=seconds,
-        errors=signal_errors(integer, detail, run_float(network, some)),
-        metrics=() if labels is None else measure(network, y_float, y_fixed, labels),
-        agreement=top1_agreement(network, y_float, y_fixed))
+        errors=signal_errors(integer, detail, run_float(network, some), some.lengths),
+        metrics=() if labels is None else measure(network, y_float, y_fixed, labels,
+                                                  batch.lengths),
+        agreement=top1_agreement(network, y_float[there][:, None], y_fixed[there][:, None]))
 
 
 def needs_loading(integer: IntNetwork, target: str, array: Array | None = None) -> bool:
@@ -195,6 +201,24 @@ def _fits(program: Program, steps: int) -> None:
 
 def stimulus(core: Core, result: Golden, sequences: int | None = None) -> sim.Stimulus:
     """What the bench drives and expects, from the first ``sequences`` of a golden run."""
+    lengths = result.codes.lengths
+    if lengths is None:
+        return _stimulus(core, result, sequences)
+    lengths, found = lengths[:sequences], {}
+    for steps in np.unique(lengths):
+        index = np.flatnonzero(lengths == steps)
+        part = replace(result, codes=result.codes.of_length(index, steps),
+                       run=result.run.of_length(index, steps))
+        found |= dict(zip(index.tolist(), _stimulus(core, part, load=0 in index).sequences))
+    saturations = result.run.saturations[:len(lengths)]
+    return replace(_stimulus(core, part), sequences=tuple(found[k] for k in range(len(lengths))),
+                   predicted_cycles=core.layout.schedule.total_cycles(lengths.tolist()),
+                   expected_saturations=int(np.sum(saturations)))
+
+
+def _stimulus(core: Core, result: Golden, sequences: int | None = None, *,
+              load: bool = True) -> sim.Stimulus:
+    """The same of sequences of one length; with the weights in front if they are loaded at all."""
     program, run, codes = core.layout.program, result.run, result.codes
     network = program.network
     n = len(codes) if sequences is None else min(sequences, len(codes))
@@ -226,7 +250,7 @@ def stimulus(core: Core, result: Golden, sequences: int | None = None) -> sim.St
         output_units=1 if program.argmax else network.layers[-1].units,
         output_every_step=not (network.last_step_only or network.layers[-1].last_only),
         sweeps=tuple(sweep.single for sweep in core.layout.schedule.sweeps))
-    if not program.load_weights:
+    if not (program.load_weights and load):
         return made
     first = made.sequences[0]
     width = program.element_width

@@ -45,7 +45,7 @@ class Binding:
     layers : tuple of int
         For states: the network's layer of each index of the "layer" axis; one entry without it.
     kind : str
-        "x" (input), "y" (last layer's result), "h" or "c" (a state).
+        "x" (input), "y" (last layer's result), "h" or "c" (a state), "n" (lengths).
     """
 
     name: str
@@ -196,6 +196,10 @@ class FloatNetwork(_Network):
         What a user should know about the import, a sentence each.
     last_step_only : bool
         True where the graph reads the result of the last step alone.
+    lengths : Binding or None
+        The graph input (kind "n") that carries the steps of each sequence (``sequence_lens``).
+    fixed_lengths : tuple of int
+        The same as a constant of the file, for the sequences of its batch in turn; empty: no such.
     """
 
     name: str
@@ -209,6 +213,8 @@ class FloatNetwork(_Network):
     final: Final = Final.NONE
     notes: tuple = ()
     last_step_only: bool = False
+    lengths: Binding | None = None
+    fixed_lengths: tuple = ()
 
     def __post_init__(self):
         if not self.layers:

@@ -22,9 +22,9 @@ def _activations(kind, *names, **extra):
 
 
 def _lengths(values=None):
-    """sequence_lens: a constant, or a graph input."""
+    """sequence_lens: a constant, or a graph input of floats."""
     net = build.bare()
-    net.nodes[-1].input.append(net.input("lens", [1], 6) if values is None
+    net.nodes[-1].input.append(net.input("lens", [1]) if values is None
                                else net.const(values, np.int32))
     return net
 
@@ -47,10 +47,10 @@ def _state_of_data():
 
 
 NOT_YET = [
-    ("lengths 3 of 4", lambda: _lengths([3]), "has sequence lengths .input sequence_lens.; export"),
-    ("lengths 5 of 4", lambda: _lengths([5]), "has sequence lengths"),
-    ("lengths 0", lambda: _lengths([0]), "has sequence lengths"),
-    ("lengths at run time", _lengths, "has sequence lengths"),
+    ("lengths of two", lambda: _lengths([4, 4]), "is int32 of the shape .2,.; it must hold"),
+    ("lengths 5 of 4", lambda: _lengths([5]), "holds lengths from 5 to 5; they must be 1 to 4"),
+    ("lengths 0", lambda: _lengths([0]), "sequence_lens 'const_3': holds lengths from 0 to 0"),
+    ("lengths in floats", _lengths, "sequence_lens 'lens': is computed from the data, or is not"),
     ("affine", _activations("RNN", "Affine"), r"activations \['Affine'\] are not supported; use"),
     ("hard sigmoid", _activations("GRU", "HardSigmoid", "Tanh"), "'HardSigmoid'"),
     ("relu in an LSTM", _activations("LSTM", "Sigmoid", "Tanh", "Relu"), "'Relu'.* not supported"),

@@ -42,8 +42,8 @@ def test_bidirectional_with_the_weights_of_one_direction(tmp_path):
 
 def test_lengths(tmp_path):
     net = build.bare()
-    net.nodes[-1].input.append(net.const([3], np.int32))
-    assert "sequence_lens" in refused(net, tmp_path)
+    net.nodes[-1].input.append(net.const([5], np.int32))
+    assert "sequence_lens 'const_3': holds lengths from 5 to 5" in refused(net, tmp_path)
 
 
 def test_projection_fault(tmp_path):
