@@ -131,6 +131,13 @@ def test_ecp5_blocks(width, depth, cols, want):
     assert ram_blocks(made, "ecp5", named=True) == {"bram": want}
 
 
+@pytest.mark.parametrize(("name", "want"), [("weights", {"spram": 1}), ("cells", {"bram": 4})])
+def test_ice40_blocks(name, want):
+    """States are read and written in the same cycle, which a single-port memory cannot do."""
+    made = resources.Memory(name=name, width=16, depth=1024)
+    assert ram_blocks(made, "ice40", named=True) == want
+
+
 # What Yosys 0.70 made of products of two widths; a MULT9X9 is half a block.
 MULTIPLIED = {
     "ecp5": {(18, 8): 1, (8, 18): 1, (18, 18): 1, (5, 5): 1, (24, 16): 2, (19, 16): 1,
