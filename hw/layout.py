@@ -185,6 +185,7 @@ class Layout:
             "group": self.group_bits,  # index of the neurons' states and trace
             "dest": self.group_bits,   # index at which the results are written
             "bank": 1, "masked": 1,
+            "first": int(bool(self.program.pools)),  # the sequence's first step
             "swapped": 1,            # a split row's first part is the recurrent one
             "to_vector": 1, "to_output": 1,
             # Of buffered networks: kept for the next sweep, at the reverse layers' step; the last

@@ -94,6 +94,13 @@ class Program:
         return max(phase.sweep for phase in self.phases
                    for segment in phase.segments if segment.source is Source.INPUT)
 
+    @property
+    def pools(self) -> tuple:
+        """Pairs of phases: one that pools over the steps, and the one whose results it pools."""
+        return tuple((pool, [phase for phase in self.phases if phase.layer == read][-1])
+                     for pool in self.phases if pool.pools
+                     for read in self.network.reads(pool.layer))
+
     def uses(self, *ops) -> bool:
         """True if a phase has one of the element-wise steps."""
         return any(phase.op in ops for phase in self.phases)

@@ -4,7 +4,8 @@ from dataclasses import dataclass
 
 from amaranth import *
 
-from golden.network import Cell, IntLayer
+from golden.cells import PLACES
+from golden.network import IntLayer
 
 __all__ = ["Style", "select", "style_of"]
 
@@ -27,7 +28,7 @@ class Style:
 
 def style_of(layer: IntLayer) -> Style:
     """The style of a layer's phases."""
-    places = 1 if layer.cell in (Cell.RNN, Cell.LINEAR) else 2
+    places = len(set(PLACES[layer.cell]))
     limits = tuple(layer.place(idx).limit for idx in range(places))
     return Style(limits=(*limits, None)[:2], coupled=layer.coupled)
 
