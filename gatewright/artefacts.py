@@ -126,8 +126,8 @@ def save_golden(folder: Path, result: Golden, speed: dict) -> None:
         "metric": first.name if first else None,
         "float_metric": first.float_value if first else None,
         "fixed_metric": first.fixed_value if first else None,
-        "metrics": {f"{m.output}.{m.name}" if m.output else m.name: {"float": m.float_value, "fixed": m.fixed_value}
-                    for m in result.metrics},
+        "metrics": {f"{m.output}.{m.name}" if m.output else m.name:
+                    {"float": m.float_value, "fixed": m.fixed_value} for m in result.metrics},
         "top1_agreement": result.agreement,
         "max_error_lsb": {f"{e.layer}.{e.signal}": e.max_error_lsb for e in result.errors},
         "error_sequences": min(result.sequences, steps.DETAIL_SEQUENCES),

@@ -154,7 +154,8 @@ def _chain(walk: Trace, heads: list) -> Chain:
     reads = tuple(tuple(-1 if source.draft is None else places[id(source.draft)]
                         for source in d.sources) for d in drafts)
     root = next(source for d in drafts for source in d.sources if source.draft is None)
-    return Chain(drafts=tuple(drafts), reads=reads, last_only=tuple(once[id(d)] for d in drafts), heads=heads,
+    return Chain(drafts=tuple(drafts), reads=reads, heads=heads,
+                 last_only=tuple(once[id(d)] for d in drafts),
                  root=root if root.kind == "input" else walk.embedded)
 
 

@@ -27,7 +27,7 @@ from .errors import GatewrightError, quote
 
 __all__ = ["load_networks", "save_networks"]
 
-FORMAT = 4  # raised when the fields change
+FORMAT = 3  # raised when the fields change
 _ENUMS = {"cell": Cell, "activation": Activation, "final": Final, "method": Method,
           "rounding": Rounding}
 _RECORDS = {"Fixed": Fixed, "Binding": Binding, "Initial": Initial, "FloatLayer": FloatLayer,
