@@ -184,7 +184,7 @@ class Combine(wiring.Component):
                 none = 1 << (pre.width - 1)
                 candidate = bound(candidate, select(
                     program, (Op.GRU,), tags[at.state], unsigned(pre.width),
-                    lambda style: none if style.limits[1] is None else style.limits[1]))
+                    lambda style: none if style.limit(1) is None else style.limit(1)))
             argument = candidate if not lstm else Mux(tags[at.state].op == Op.GRU, candidate,
                                                       argument).as_signed()
         return argument

@@ -133,7 +133,7 @@ class ElementWise(wiring.Component):
 
         def limit(place, ops):
             return select(program, ops, tag, unsigned(width), lambda style: (
-                none if style.limits[place] is None else style.limits[place]))
+                none if style.limit(place) is None else style.limit(place)))
 
         lstm = tag.op == Op.LSTM
         if program.peepholes:

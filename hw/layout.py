@@ -7,7 +7,7 @@ from amaranth import *
 from amaranth.lib import data
 from amaranth.utils import bits_for, ceil_log2
 
-from golden.network import Activation
+from golden.functions import PLAIN
 
 from .families import PORTABLE, Family
 from .image import RowFormat, row_format
@@ -16,8 +16,8 @@ from .schedule import Schedule
 
 __all__ = ["Function", "Layout"]
 
-# Codes of the element-wise function in a row's tag.
-Function = {Activation.IDENTITY: 0, Activation.RELU: 1, Activation.SIGMOID: 2, Activation.TANH: 3}
+# Codes of the element-wise function in a row's tag; those of curves follow.
+Function = {activation: code for code, activation in enumerate(PLAIN)}
 
 _PLAIN = IntEnum("Op", [(op.name, op.value) for op in Op if op < Op.CELL])
 
