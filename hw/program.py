@@ -137,6 +137,12 @@ class Program:
         return PLAIN.index(default if place is None else place.function.activation)
 
     @property
+    def loose(self) -> bool:
+        """True if some gate, candidate or cell state is not within -1 and 1 by its function."""
+        return any(place.is_straight or place.is_curve for phase in self.phases
+                   if phase.op is not Op.RESULT for place in phase.style.places)
+
+    @property
     def clips(self) -> bool:
         """True if the pre-activations of some phase are bounded."""
         return any(limit is not None for style in self.styles

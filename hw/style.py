@@ -8,7 +8,7 @@ from amaranth import *
 from golden.cells import Place
 from golden.network import IntLayer
 
-__all__ = ["Style", "select", "style_of"]
+__all__ = ["Style", "by_style", "select", "style_of"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,7 +68,20 @@ def select(program, ops, tag, shape, pick) -> Value:
         Of the constant.
     pick : function of Style to int
     """
+    return by_style(program, ops, tag, pick, lambda value: C(value, shape))
+
+
+def by_style(program, ops, tag, pick, build) -> Value:
+    """``build(pick(style))`` of the style of a tag's phase; built once where all phases agree.
+
+    Parameters
+    ----------
+    program, ops, tag, pick : see ``select``
+    build : function of int to Value
+    """
     values = {pick(phase.style) for phase in program.phases if phase.op in ops}
     if len(values) < 2:
-        return C(values.pop() if values else 0, shape)
-    return Array(C(pick(style), shape) for style in program.styles)[tag.style]
+        return build(values.pop() if values else pick(Style()))
+    # A style of other phases is never asked for.
+    picked = [pick(style) for style in program.styles]
+    return Array(build(value if value in values else min(values)) for value in picked)[tag.style]
