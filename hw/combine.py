@@ -22,6 +22,7 @@ __all__ = ["Combine"]
 
 LSTM_I, LSTM_F, LSTM_G = 0, 1, 2  # places in the gate order i, f, g, o
 GRU_Z = 1              # r, z, n
+SECOND = Op.LSTM, Op.HIDDEN, Op.GRU
 MULTIPLIED = Op.LSTM, Op.HIDDEN, Op.GRU, Op.RESET, Op.CANDIDATE  # their results are products
 
 
@@ -108,13 +109,11 @@ class Combine(wiring.Component):
         """h of the new cell state, or g of a split row's candidate, at station ``second``."""
         layout, program = self._layout, self._layout.program
         stage = program.pipeline.stage
-        places = {Op.LSTM: 2, Op.HIDDEN: 2, Op.GRU: 1}
-        codes = {program.function_code(phase.style.place(places[phase.op]), Activation.TANH)
-                 for phase in program.phases if phase.op in places}
-        plain = codes <= {Function[Activation.TANH]}
+        codes = program.second_codes
+        plain = codes == {Function[Activation.TANH]}
         m.submodules.second = unit = ActivationUnit(
             program.table, tanh_only=plain, family=layout.family, pipeline=program.pipeline,
-            curves=program.curves if max(codes) >= len(Function) else ())
+            curves=program.second_curves)
         m.d.comb += unit.pre.eq(delay(m, argument, stage, name="argument"))
         if not plain:
             tag, shape = tags[at.state + stage], unsigned(layout.function_bits)
@@ -123,7 +122,7 @@ class Combine(wiring.Component):
                 for ops, idx in (((Op.LSTM, Op.HIDDEN), 2), ((Op.GRU,), 1)))
             m.d.comb += unit.function.eq(Mux(tag.op == Op.GRU, of_n, of_c))
             tag = tags[at.second]
-            counted = Cat(tag.op == op for op in places).any() & self._is_there(tag)
+            counted = Cat(tag.op == op for op in SECOND).any() & self._is_there(tag)
             self._straight_clipped = unit.clipped & tag.valid & tag.anchor & counted
         return unit.out
 

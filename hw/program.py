@@ -137,6 +137,18 @@ class Program:
         return PLAIN.index(default if place is None else place.function.activation)
 
     @property
+    def second_codes(self) -> set:
+        """Codes of the functions of new cell states, and of split rows' candidates."""
+        places = {Op.LSTM: 2, Op.HIDDEN: 2, Op.GRU: 1}
+        return {self.function_code(phase.style.place(places[phase.op]), Activation.TANH)
+                for phase in self.phases if phase.op in places}
+
+    @property
+    def second_curves(self) -> tuple:
+        """``curves`` if one of those functions is among them."""
+        return self.curves if max(self.second_codes, default=0) >= len(PLAIN) else ()
+
+    @property
     def loose(self) -> bool:
         """True if some gate, candidate or cell state is not within -1 and 1 by its function."""
         return any(place.is_straight or place.is_curve for phase in self.phases

@@ -21,6 +21,9 @@ NETWORKS = {
     "tokens": make_network(("lstm", 8), embedding=(40, 6)),
     "peepholes": make_network(("lstm", 9, {"peephole": 1.0, "clip": 1.0}),
                               ("lstm", 5, {"coupled": True}), ("gru", 3), inputs=5),
+    "functions": make_network(("lstm", 5, {"functions": ["sigmoid", "softplus", "relu"]}),
+                              ("gru", 4, {"functions": ["softsign", "elu"]}), inputs=3),
+    "first_function": make_network(("rnn", 5, {"functions": ["softsign"]}), ("lstm", 3), inputs=3),
     "linear": make_network(("linear", 30, "tanh"), inputs=10),
 }
 INTEGERS = {name: make_integer(network, make_batch(network, 4, 6))[0]
