@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from golden.lengths import at_end, mask
 from golden.model import GoldenRun, cell_format
 from golden.network import Final, FloatNetwork, IntNetwork
 from golden.reference import apply_final
@@ -58,7 +59,7 @@ def last_steps(y: np.ndarray, network: FloatNetwork) -> np.ndarray:
     return y[:, -1:] if network.last_step_only else y
 
 
-def measure(network: FloatNetwork, y_float, y_fixed, labels) -> tuple:
+def measure(network: FloatNetwork, y_float, y_fixed, labels, lengths=None) -> tuple:
     """Task metrics of the float and the fixed-point results.
 
     Integer labels: top-1 accuracy, and the mean information of the labels (bits) where there is one
@@ -70,6 +71,8 @@ def measure(network: FloatNetwork, y_float, y_fixed, labels) -> tuple:
     y_float, y_fixed : float64 (n, T, O)
         Results in front of the graph's final function, both in floats.
     labels : (n,), (n, T) or (n, O)
+    lengths : int64 (n,) or None
+        Steps of each sequence: behind its end there is nothing to measure.
 
     Returns
     -------
@@ -81,8 +84,15 @@ def measure(network: FloatNetwork, y_float, y_fixed, labels) -> tuple:
         If the labels fit no result of the network.
     """
     results = [last_steps(y, network) for y in (y_float, y_fixed)]
+    labels, several = np.asarray(labels), False
+    if lengths is not None and results[0].shape[1] > 1:
+        if labels.shape[1:2] == results[0].shape[1:2]:       # one a step
+            there = mask(lengths, labels.shape)
+            labels, results = labels[there][:, None], [y[there][:, None] for y in results]
+            several = True
+        else:
+            results = [at_end(y, lengths)[:, None] for y in results]
     n, steps, outputs = results[0].shape
-    labels = np.asarray(labels)
     whole = labels.dtype.kind in "iu"
     if network.final is Final.ARGMAX and not whole:
         raise DataRefused("labels", f"are {labels.dtype} values, but the network gives classes",
@@ -98,7 +108,7 @@ def measure(network: FloatNetwork, y_float, y_fixed, labels) -> tuple:
         accuracy = [float(np.mean(y.argmax(axis=-1) == wanted)) for y in results]
         metrics = [Metric(name="top1_accuracy", float_value=accuracy[0], fixed_value=accuracy[1],
                           higher_is_better=True)]
-        if steps > 1:
+        if steps > 1 or several:
             bits = []
             for y in results:
                 log = np.take_along_axis(apply_final(y, Final.LOG_SOFTMAX), wanted[..., None], -1)
@@ -126,7 +136,7 @@ def top1_agreement(network: FloatNetwork, y_float, y_fixed) -> float | None:
     return float(np.mean(a == b))
 
 
-def signal_errors(integer: IntNetwork, run: GoldenRun, floats: list) -> tuple:
+def signal_errors(integer: IntNetwork, run: GoldenRun, floats: list, lengths=None) -> tuple:
     """Error of every signal that golden and the float reference share.
 
     Parameters
@@ -136,6 +146,8 @@ def signal_errors(integer: IntNetwork, run: GoldenRun, floats: list) -> tuple:
         With every intermediate (``keep=None``).
     floats : list of dict
         ``golden.reference.run_float`` over the same sequences.
+    lengths : int64 (n,) or None
+        Steps of each sequence.
 
     Returns
     -------
@@ -148,6 +160,8 @@ def signal_errors(integer: IntNetwork, run: GoldenRun, floats: list) -> tuple:
             if exact is None:
                 continue
             fmt = cell_format(integer, signal, layer)
+            there = mask(lengths, values.shape)
+            values, exact = values[there], exact[there]
             error = fmt.to_float(values) - exact
             power, noise = float(np.sum(exact ** 2)), float(np.sum(error ** 2))
             errors.append(SignalError(

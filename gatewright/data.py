@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
+from golden.lengths import check_lengths, mask
 from golden.network import FloatNetwork
 from golden.reference import Batch
 
@@ -145,7 +146,8 @@ def load_batch(network: FloatNetwork, path: Path | str, *, limit: int | None = N
     Returns
     -------
     LoadedBatch
-        Its notes name the states that were not given and start from zeros.
+        Its notes name the states that were not given and start from zeros. Values behind the end
+        of a sequence are zeros.
     """
     path, binding = Path(path), network.input
     what = quote(path, 200)
@@ -168,16 +170,14 @@ def load_batch(network: FloatNetwork, path: Path | str, *, limit: int | None = N
     else:
         x = _floats(x)
     states, notes = {"h": {}, "c": {}}, []
+    lengths = _lengths(network, path, arrays, x.shape[:2], total, notes)
+    if lengths is not None:
+        x = np.where(mask(lengths, x.shape).reshape(*x.shape[:2], *[1] * (x.ndim - 2)), x, 0)
     for state in network.state_inputs:
-        sibling = _sibling(path, state.name)
-        if state.name in arrays:
-            given, label = arrays[state.name], f"{what}, array {quote(state.name)}"
-        elif sibling.is_file():
-            label = quote(sibling, 200)
-            given = _primary(_arrays(sibling, label), state.name, label)
-        else:
-            notes.append(f"No data for the initial state {quote(state.name)} "
-                         f"({quote(sibling.name)}): zeros are used.")
+        given, label = _beside(path, arrays, state.name)
+        if given is None:
+            notes.append(f"No data for the initial state {quote(state.name)} ({label}): zeros are "
+                         "used.")
             zeros = {k: np.zeros((len(x), network.layers[k].units)) for k in state.layers}
             states[state.kind].update(zeros)
             continue
@@ -190,7 +190,41 @@ def load_batch(network: FloatNetwork, path: Path | str, *, limit: int | None = N
         given = from_graph_layout(given, state, label, roles=("layer", "feature"))
         for k, layer in enumerate(state.layers):
             states[state.kind][layer] = _floats(given[:, k])
-    return LoadedBatch(x=x, h0=states["h"], c0=states["c"], notes=tuple(notes))
+    return LoadedBatch(x=x, h0=states["h"], c0=states["c"], lengths=lengths, notes=tuple(notes))
+
+
+def _beside(path: Path, arrays: dict, name: str) -> tuple:
+    """(array, its name for messages) of another graph input; (None, the file it would be in)."""
+    sibling = _sibling(path, name)
+    if name in arrays:
+        return arrays[name], f"{quote(path, 200)}, array {quote(name)}"
+    label = quote(sibling, 200)
+    if not sibling.is_file():
+        return None, quote(sibling.name)
+    return _primary(_arrays(sibling, label), name, label), label
+
+
+def _lengths(network: FloatNetwork, path: Path, arrays: dict, shape: tuple, total: int,
+             notes: list) -> np.ndarray | None:
+    """The steps of each sequence, where the graph has an input for them or says them itself."""
+    n, steps = shape
+    if network.fixed_lengths:
+        return np.resize(np.array(network.fixed_lengths), n)
+    if network.lengths is None:
+        return None
+    given, label = _beside(path, arrays, network.lengths.name)
+    if given is None:
+        notes.append(f"No lengths {quote(network.lengths.name)} ({label}): every sequence runs to "
+                     "its end.")
+        return None
+    if given.size != total:
+        raise DataRefused(label, f"holds {given.size} lengths for {total} sequences",
+                          "give one a sequence")
+    try:
+        return check_lengths(given.reshape(-1)[:n], steps)
+    except ValueError:
+        raise DataRefused(label, f"holds {given.dtype} lengths from {given.min()} to {given.max()}",
+                          f"they must be integers from 1 to {steps}") from None
 
 
 def _tokens(ids: np.ndarray, count: int, what: str) -> np.ndarray:

@@ -37,8 +37,11 @@ def random_batch(network: FloatNetwork, *, seed: int = 1) -> Batch:
         for idx in binding.layers:
             value = rng.uniform(-1, 1, (SEQUENCES, network.layers[idx].units))
             states[binding.kind][idx] = value.astype(np.float32).astype(np.float64)
+    lengths = None if network.lengths is None else rng.integers(1, steps, SEQUENCES, endpoint=True)
+    if network.fixed_lengths:
+        lengths = np.resize(network.fixed_lengths, SEQUENCES)
     return Batch(x=x if x.dtype.kind == "i" else x.astype(np.float64), h0=states["h"],
-                 c0=states["c"])
+                 c0=states["c"], lengths=lengths)
 
 
 def compare(network: FloatNetwork, file: Path | str, batch: Batch) -> float | None:

@@ -11,7 +11,13 @@ from golden.reference import Batch
 from .errors import DataRefused, quote
 
 __all__ = ["batch_axis", "batch_size", "dims_text", "feeds_in_graph_layout", "from_graph_layout",
-           "outputs_in_graph_layout", "single", "to_graph_layout"]
+           "graph_inputs", "outputs_in_graph_layout", "single", "to_graph_layout"]
+
+
+def graph_inputs(network: FloatNetwork) -> tuple:
+    """Bindings of all inputs of the graph that carry data."""
+    lengths = () if network.lengths is None else (network.lengths,)
+    return (network.input, *network.state_inputs, *lengths)
 
 
 def batch_axis(binding: Binding) -> int | None:
@@ -159,6 +165,9 @@ def feeds_in_graph_layout(network: FloatNetwork, batch: Batch) -> dict:
     x = batch.x[:, :, None] if network.embedding is not None else batch.x
     feeds = {network.input.name: to_graph_layout(x, network.input, ("time", "feature"))
              .astype(network.input.dtype)}
+    if network.lengths is not None:
+        given = np.full(len(x), x.shape[1]) if batch.lengths is None else batch.lengths
+        feeds[network.lengths.name] = given[:, None].astype(network.lengths.dtype)
     for binding in network.state_inputs:
         given = batch.h0 if binding.kind == "h" else batch.c0
         states = [given.get(layer, np.zeros((len(batch), network.layers[layer].units)))

@@ -11,6 +11,7 @@ from .identifiers import identifier, unique_identifiers
 from .onnx_cells import LARGEST
 from .onnx_file import ModelFile, open_model
 from .onnx_graph import Graph, batch_probes, probes
+from .onnx_lengths import bind_lengths, fixed_lengths
 from .onnx_node import ProbeRefused
 from .onnx_result import Chain, bind_input, bind_outputs, bind_states, build_chain
 from .onnx_trace import Trace, trace
@@ -105,7 +106,7 @@ def _notes(file: ModelFile, walk: Trace, chain: Chain) -> tuple:
             notes.append(f"SUSPICIOUS: each of them is one step long. If {walk.batch} was meant as "
                          "their length, the file was exported with batch and time exchanged "
                          "(PyTorch: batch_first).")
-    used = {chain.root.name} | {use[0] for use in walk.states}
+    used = {chain.root.name} | {use[0] for use in walk.states} | set(walk.lengths)
     unused = walk.graph.unused + [i.name for i in walk.graph.inputs if i.name not in used]
     if unused:
         names = ", ".join(quote(name) for name in unused[:6])
@@ -133,4 +134,5 @@ def _network(file: ModelFile, walk: Trace, chain: Chain, name: str) -> FloatNetw
         model_sha256=file.digest.hexdigest(), layers=layers, embedding=walk.embedding,
         input=bind_input(walk, chain), state_inputs=bind_states(walk, chain),
         outputs=bind_outputs(walk, chain), final=chain.final, notes=_notes(file, walk, chain),
-        last_step_only=chain.last)
+        last_step_only=chain.last, lengths=bind_lengths(walk),
+        fixed_lengths=fixed_lengths(walk))

@@ -45,6 +45,8 @@ class Source:
         "final": what the function was applied to.
     view : int64 (T, F)
         "input": offsets of its elements as the first layer reads them.
+    ending : bool
+        "derived", of a whole result: a sequence may end before its last step.
     """
 
     kind: str
@@ -61,6 +63,14 @@ class Source:
     of: "Source | None" = None
     final: object = None
     view: np.ndarray | None = None
+    ending: bool = False
+
+    def check_whole(self, at: np.ndarray) -> None:
+        """Refuse offsets of some steps alone where a sequence may end before them."""
+        if self.ending and len(np.unique(at // self.width)) < self.steps:
+            raise ImportRefused("the result Y of a layer with sequence_lens", "is read at single "
+                                "steps, though sequences may have ended there",
+                                "read the state of each sequence's own last step from Y_h")
 
     @property
     def ids(self) -> np.ndarray:
@@ -120,6 +130,12 @@ class Index:
                           offset=offset.ravel())
         return source.ids.reshape(ids.shape)
 
+    def ending(self, source: Source) -> np.ndarray:
+        """Other numbers of a source's elements, for results behind which a sequence may end."""
+        return self.add("derived", source.size, parent=source.ids, scale=np.ones(source.size),
+                        offset=np.zeros(source.size), steps=source.steps, width=source.width,
+                        ending=True).ids
+
     def resolve(self, ids: np.ndarray) -> Resolved | None:
         """The root source of ``ids``; None where they come from several."""
         scale, offset = np.ones(ids.shape), np.zeros(ids.shape)
@@ -129,6 +145,7 @@ class Index:
             if high >= source.base + source.size:
                 return None
             at = ids - source.base
+            source.check_whole(at)
             if source.kind != "derived":
                 return Resolved(source=source, at=at, scale=scale, offset=offset)
             offset = offset + scale * source.offset[at]
@@ -154,6 +171,7 @@ class Index:
                 if source.kind == "derived":
                     mask = number == k
                     at = ids[mask] - source.base
+                    source.check_whole(at)
                     offset[mask] += scale[mask] * source.offset[at]
                     scale[mask] *= source.scale[at]
                     ids[mask] = source.parent[at]

@@ -12,6 +12,7 @@ from .errors import ImportRefused, quote
 from .onnx_cells import Draft, check_weights, linear, read_attributes, recurrent
 from .onnx_graph import Graph
 from .onnx_index import MAX_NUMBERS, Index, Source, Tracked, per_feature
+from .onnx_lengths import lengths_of
 from .onnx_node import FOLDABLE, STRUCTURAL, ProbeRefused, check_node, evaluate, label
 from .onnx_operand import Operand, operand, vectors
 
@@ -37,6 +38,7 @@ class Trace:
     states : list of (input name, int64 (H,) offsets in it, Draft, "h" or "c")
     steps : int
         Of all recurrent layers together.
+    lengths : list of what ``lengths_of`` gives, one a recurrent node
     batch : int
         Sequences that the file runs at once; the walk follows one of them.
     """
@@ -52,6 +54,7 @@ class Trace:
     embedded: Source | None = None
     refused: list = field(default_factory=list)
     steps: int = 0
+    lengths: list = field(default_factory=list)
 
     # ---- values -------------------------------------------------------------------------------
 
@@ -227,9 +230,7 @@ class Trace:
             raise ProbeRefused(what, f"runs {batch} sequences at once, in a graph of "
                                f"{steps} steps", "export with a batch of 1 (PyTorch: is "
                                "batch_first right?)", batch=batch)
-        if isinstance(lengths, Tracked) or (lengths is not None and np.any(lengths != steps)):
-            raise ImportRefused(what, "has sequence lengths (input sequence_lens)",
-                                "export without them: every sequence runs to its end")
+        self.lengths.append(lengths_of(self, node, lengths, steps))
         self.steps += steps
         if self.steps > MAX_STEPS:         # the import is compared with the file, step by step
             raise ImportRefused(what, f"brings the steps of all layers to {self.steps}, more than "
@@ -257,10 +258,14 @@ class Trace:
                    for draft in drafts]
         cells = [self.index.add("c", width, width=width, draft=draft) for draft in drafts]
         y = np.stack([source.ids.reshape(steps, 1, width) for source in sources], axis=1)
+        whole = y
+        if self.lengths[-1] is not None:   # step T - 1 is not every sequence's last one
+            whole = np.stack([self.index.ending(source).reshape(steps, 1, width)
+                              for source in sources], axis=1)
         last = np.stack([y[0 if reverse else -1, k] for k, reverse in enumerate(spec.reverse)])
-        results = [y, last, np.stack([cell.ids.reshape(1, width) for cell in cells])]
+        results = [whole, last, np.stack([cell.ids.reshape(1, width) for cell in cells])]
         if spec.layout:                    # batch first
-            results = [y.transpose(2, 0, 1, 3), *(v.swapaxes(0, 1) for v in results[1:])]
+            results = [whole.transpose(2, 0, 1, 3), *(v.swapaxes(0, 1) for v in results[1:])]
         results = [Tracked(ids=ids) for ids in results]
         if len(node.output) > (3 if spec.cell is Cell.LSTM else 2):
             raise ImportRefused(what, "has too many outputs", "export the model again")

@@ -24,7 +24,8 @@ class Memory:
     Parameters
     ----------
     name : str
-        "weights", "rows", "vectors", "inputs", "table", "cells", "hidden", "updates", "output".
+        "weights", "rows", "vectors", "inputs", "tokens", "kept" (results of the sweep before),
+        "table", "cells", "hidden", "updates", "output".
     width : int
         Bits of an element.
     depth : int
@@ -70,11 +71,17 @@ def _vectors(layout: Layout) -> list[Memory]:
     words = -(-max(stored, default=1) // program.word)
     vectors = Memory(name="vectors", width=act_width, depth=2 << max(1, ceil_log2(words)),
                      cols=program.word, latency=latency)
+    found = [vectors]
+    if program.n_sweeps > 1:
+        found.append(Memory(name="kept", width=act_width, cols=program.word, latency=latency,
+                            depth=layout.kept_depth))
     if network.embedding is None:
-        return [vectors, Memory(name="inputs", width=act_width, cols=cols, latency=latency,
-                                depth=2 << ceil_log2(layout.input_columns))]
-    return [vectors, Memory(name="inputs", width=act_width * cols, contents=True, latency=latency,
-                            depth=len(network.embedding) * layout.input_columns)]
+        return found + [Memory(name="inputs", width=act_width, cols=cols, latency=latency,
+                               depth=layout.input_depth)]
+    tokens = Memory(name="tokens", width=layout.address_bits, depth=program.max_steps, latency=1)
+    return found + [tokens] * (2 if program.max_steps else 0) + [
+        Memory(name="inputs", width=act_width * cols, contents=True, latency=latency,
+               depth=len(network.embedding) * layout.input_columns)]
 
 
 def _post(layout: Layout) -> list[Memory]:

@@ -13,13 +13,16 @@ import numpy as np
 
 import sim
 import synth
+from golden.lengths import at_end, mask
 from golden.model import Codes, GoldenRun, encode, run_golden
 from golden.network import FloatNetwork, IntNetwork
 from golden.quantise import QuantOptions, quantise_network
+from golden.reads import final_step
 from golden.reference import Batch, run_float
 from hw.emit import Core, generate as generate_core
 from hw.families import PORTABLE
 from hw.image import load_words
+from hw.program import Program
 
 from .accuracy import measure, signal_errors, top1_agreement
 from .array import Array
@@ -87,7 +90,7 @@ class Golden:
 
     @property
     def steps(self) -> int:
-        return self.codes.x.shape[0] * self.codes.x.shape[1]
+        return self.codes.steps
 
 
 def quantise(network: FloatNetwork, calibration: Batch, options: QuantOptions | None = None,
@@ -129,13 +132,18 @@ def golden(quantised: Quantised, batch: Batch, labels=None) -> Golden:
     seconds = time.perf_counter() - start
     y_float = run_float(network, batch)[-1]["h"]
     y_fixed = integer.layers[-1].h.to_float(run.y)
+    there = mask(batch.lengths, y_float.shape)
+    if network.last_step_only:
+        y_float, y_fixed = (at_end(y, batch.lengths)[:, None] for y in (y_float, y_fixed))
+        there = there[:, :1]
     some = batch.take(slice(0, DETAIL_SEQUENCES))
     detail = run_golden(integer, encode(network, integer, some), keep=None)
     return Golden(
         codes=codes, run=run, y_float=y_float, y_fixed=y_fixed, seconds=seconds,
-        errors=signal_errors(integer, detail, run_float(network, some)),
-        metrics=() if labels is None else measure(network, y_float, y_fixed, labels),
-        agreement=top1_agreement(network, y_float, y_fixed))
+        errors=signal_errors(integer, detail, run_float(network, some), some.lengths),
+        metrics=() if labels is None else measure(network, y_float, y_fixed, labels,
+                                                  batch.lengths),
+        agreement=top1_agreement(network, y_float[there][:, None], y_fixed[there][:, None]))
 
 
 def needs_loading(integer: IntNetwork, target: str, array: Array | None = None) -> bool:
@@ -184,12 +192,38 @@ def vendor_form(core: Core, target: str) -> Core | None:
                          name=core.name, family=family.name)
 
 
+def _fits(program: Program, steps: int) -> None:
+    if program.max_steps and steps > program.max_steps:
+        raise GatewrightError("the data", f"has sequences of {steps} steps, but the core stores "
+                              f"{program.max_steps} (it has reverse layers)",
+                              f"generate it with --max-steps {steps}")
+
+
 def stimulus(core: Core, result: Golden, sequences: int | None = None) -> sim.Stimulus:
     """What the bench drives and expects, from the first ``sequences`` of a golden run."""
+    lengths = result.codes.lengths
+    if lengths is None:
+        return _stimulus(core, result, sequences)
+    lengths, found = lengths[:sequences], {}
+    for steps in np.unique(lengths):
+        index = np.flatnonzero(lengths == steps)
+        part = replace(result, codes=result.codes.of_length(index, steps),
+                       run=result.run.of_length(index, steps))
+        found |= dict(zip(index.tolist(), _stimulus(core, part, load=0 in index).sequences))
+    saturations = result.run.saturations[:len(lengths)]
+    return replace(_stimulus(core, part), sequences=tuple(found[k] for k in range(len(lengths))),
+                   predicted_cycles=core.layout.schedule.total_cycles(lengths.tolist()),
+                   expected_saturations=int(np.sum(saturations)))
+
+
+def _stimulus(core: Core, result: Golden, sequences: int | None = None, *,
+              load: bool = True) -> sim.Stimulus:
+    """The same of sequences of one length; with the weights in front if they are loaded at all."""
     program, run, codes = core.layout.program, result.run, result.codes
     network = program.network
     n = len(codes) if sequences is None else min(sequences, len(codes))
     x = codes.x[:n]
+    _fits(program, x.shape[1])
     steps, many = x.shape[1], program.input_elements
     # A step's elements fill its words from the lowest place on; a state is a word of its own.
     filled = np.zeros((n, steps, program.input_words * many), np.int64)
@@ -204,17 +238,19 @@ def stimulus(core: Core, result: Golden, sequences: int | None = None) -> sim.St
     results = y.argmax(axis=-1) if program.argmax else y.reshape(n, -1)
     outputs = [results]
     if network.returns_state:
-        outputs += [run.signals[layer][signal][:n, -1] for signal, layer, _, _ in program.states]
-    trace = {(entry["signal"], entry["layer"]): run.signals[entry["layer"]][entry["signal"]][:n]
-             for entry in core.manifest["trace"]}
+        outputs += [run.signals[layer][signal][:n, final_step(network.layers[layer])]
+                    for signal, layer, _, _ in program.states]
+    trace = {(entry["signal"], entry["layer"]): run.signals[entry["layer"]][entry["signal"]][
+        :n, ::-1 if entry["reverse"] else 1] for entry in core.manifest["trace"]}
     made = sim.Stimulus.from_batch(
         steps=steps, inputs=np.concatenate(inputs, axis=1),
         outputs=np.concatenate(outputs, axis=1), trace=trace,
         predicted_cycles=core.layout.schedule.total_cycles([steps] * n),
         expected_saturations=int(np.sum(run.saturations[:n])),
         output_units=1 if program.argmax else network.layers[-1].units,
-        output_every_step=not (network.last_step_only or network.layers[-1].last_only))
-    if not program.load_weights:
+        output_every_step=not (network.last_step_only or network.layers[-1].last_only),
+        sweeps=tuple(sweep.single for sweep in core.layout.schedule.sweeps))
+    if not (program.load_weights and load):
         return made
     first = made.sequences[0]
     width = program.element_width

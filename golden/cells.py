@@ -27,16 +27,30 @@ class Cell(StrEnum):
     GRU = "gru"                            # reset after the product: linear_before_reset=1
     GRU_RESET_BEFORE = "gru_reset_before"  # linear_before_reset=0
     LINEAR = "linear"                      # y = activation(a), no recurrence
+    MEAN = "mean"                          # y = mean over the steps of a sequence
+    MAX = "max"                            # y = the largest over the steps
+
+    @property
+    def recurrent(self) -> bool:
+        """True where a step depends on the one before it."""
+        return self not in (Cell.LINEAR, Cell.MEAN, Cell.MAX)
+
+    @property
+    def pools(self) -> bool:
+        """True for one result a sequence, of all its steps."""
+        return self in (Cell.MEAN, Cell.MAX)
 
 
 GATES = MappingProxyType({
-    Cell.RNN: ("a",), Cell.LINEAR: ("a",), Cell.LSTM: ("i", "f", "g", "o"),
+    Cell.RNN: ("a",), Cell.LINEAR: ("a",), Cell.MEAN: ("a",), Cell.MAX: ("a",),
+    Cell.LSTM: ("i", "f", "g", "o"),
     Cell.GRU: ("r", "z", "n"), Cell.GRU_RESET_BEFORE: ("r", "z", "n"),
 })
 
 # The place of each gate's function; an LSTM's third place has no row.
 PLACES = MappingProxyType({
-    Cell.RNN: (0,), Cell.LINEAR: (0,), Cell.LSTM: (0, 0, 1, 0),
+    Cell.RNN: (0,), Cell.LINEAR: (0,), Cell.MEAN: (0,), Cell.MAX: (0,),
+    Cell.LSTM: (0, 0, 1, 0),
     Cell.GRU: (0, 0, 1), Cell.GRU_RESET_BEFORE: (0, 0, 1),
 })
 

@@ -12,14 +12,10 @@ from .cells import PLACES, Place
 from .curves import make_curve, trace_curve
 from .fixed import Fixed, bound, quantise, round_shift, saturate
 from .functions import TABLED, Activation
-from .network import (
-    Cell,
-    FloatNetwork,
-    IntLayer,
-    IntNetwork,
-    gather,
-    in_order,
-)
+from .lengths import for_each_length
+from .network import Cell, FloatNetwork, IntLayer, IntNetwork
+from .pool import pool_codes
+from .reads import gather, in_order
 from .reference import Batch
 from .tables import TanhTable, activate, make_table
 
@@ -35,14 +31,28 @@ class Codes:
     x : int64 (B, T, I), format ``network.layers[0].x``; or token ids (B, T, 1)
     h0, c0 : dict of recurrent layer index to int64 (B, H)
         Present for every recurrent layer if ``network.loads_state``, else empty.
+    lengths : int64 (B,) or None
+        Steps of each sequence; None: T for all.
     """
 
     x: np.ndarray
     h0: dict = field(default_factory=dict)
     c0: dict = field(default_factory=dict)
+    lengths: np.ndarray | None = None
 
     def __len__(self) -> int:
         return len(self.x)
+
+    @property
+    def steps(self) -> int:
+        """Of all sequences together."""
+        whole = self.x.shape[0] * self.x.shape[1]
+        return whole if self.lengths is None else int(np.sum(self.lengths))
+
+    def of_length(self, index, steps: int) -> "Codes":
+        """The sequences of ``index``, the first ``steps`` steps of each: codes of one length."""
+        return Codes(x=self.x[index, :steps], h0={k: v[index] for k, v in self.h0.items()},
+                     c0={k: v[index] for k, v in self.c0.items()})
 
 
 @dataclass(kw_only=True)
@@ -53,7 +63,7 @@ class GoldenRun:
     ----------
     signals : list of dict, one a layer
         Signal name to int64 (B, T, H); T = 1 for last-step layers. "h" is always there, "c" for
-        LSTM.
+        LSTM. Behind the end of a sequence all are zero.
     saturated : list of dict, one a layer
         Signal name to int64 (B,): how many codes were clipped in each sequence.
     """
@@ -65,6 +75,12 @@ class GoldenRun:
     def y(self) -> np.ndarray:
         """Result of the last layer, int64 (B, T, H)."""
         return self.signals[-1]["h"]
+
+    def of_length(self, index, steps: int) -> "GoldenRun":
+        """The sequences of ``index``, the first ``steps`` steps of each."""
+        return GoldenRun(
+            signals=[{k: v[index, :steps] for k, v in layer.items()} for layer in self.signals],
+            saturated=[{k: v[index] for k, v in layer.items()} for layer in self.saturated])
 
     @property
     def saturations(self) -> np.ndarray:
@@ -86,7 +102,7 @@ def encode(network: FloatNetwork, integer: IntNetwork, batch: Batch) -> Codes:
         x = np.asarray(batch.x, dtype=np.int64)[:, :, None]
     else:
         x = quantise(batch.x, integer.layers[0].x)
-    codes = Codes(x=x)
+    codes = Codes(x=x, lengths=batch.lengths)
     if integer.loads_state:
         for idx in integer.recurrent:
             h, c = batch.initial(network.layers[idx], idx)
@@ -94,6 +110,18 @@ def encode(network: FloatNetwork, integer: IntNetwork, batch: Batch) -> Codes:
             if integer.layers[idx].cell is Cell.LSTM:
                 codes.c0[idx] = quantise(c, integer.cell)
     return codes
+
+
+def _by_length(network: IntNetwork, codes: Codes, **options) -> "GoldenRun":
+    """A run for the sequences of each length."""
+    once = [layer.last_only for layer in network.layers]
+
+    def both(index, steps):
+        run = run_golden(network, codes.of_length(index, steps), **options)
+        return run.signals + run.saturated
+
+    made = for_each_length(codes.lengths, codes.x.shape[1], 2 * once, both)
+    return GoldenRun(signals=made[:len(once)], saturated=made[len(once):])
 
 
 class _Counter:
@@ -248,11 +276,18 @@ def run_golden(network: IntNetwork, codes: Codes, *, keep=("h", "c"),
     GoldenRun
     """
     table = table or make_table(network.pre, network.gate)
+    if codes.lengths is not None:
+        return _by_length(network, codes, keep=keep, table=table)
     x = codes.x if network.embedding is None else network.embedding[codes.x[:, :, 0]]
     run = GoldenRun(signals=[], saturated=[])
     for idx, layer in enumerate(network.layers):
         vectors = gather(network, idx, x, [signals["h"] for signals in run.signals])
         batch, steps, _ = vectors.shape
+        if layer.cell.pools:
+            pooled = pool_codes(vectors, layer.cell, layer.h.width)
+            run.signals.append({"h": pooled[:, None]})
+            run.saturated.append({})
+            continue
         zeros = np.zeros((batch, layer.units), dtype=np.int64)
         h, c = codes.h0.get(idx, zeros), codes.c0.get(idx, zeros)
         count, kept = _Counter(), []

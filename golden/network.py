@@ -14,7 +14,7 @@ from .fixed import Fixed
 from .functions import Activation
 
 __all__ = ["Activation", "Cell", "GATES", "Final", "Binding", "Initial", "FloatLayer",
-           "FloatNetwork", "IntLayer", "IntNetwork", "final_step", "gather", "in_order"]
+           "FloatNetwork", "IntLayer", "IntNetwork"]
 
 
 class Final(StrEnum):
@@ -46,7 +46,7 @@ class Binding:
     layers : tuple of int
         For states: the network's layer of each index of the "layer" axis; one entry without it.
     kind : str
-        "x" (input), "y" (last layer's result), "h" or "c" (a state).
+        "x" (input), "y" (last layer's result), "h" or "c" (a state), "n" (lengths).
     """
 
     name: str
@@ -131,7 +131,7 @@ class FloatLayer(FloatCell):
         rows = len(GATES[self.cell]) * self.units
         if self.w.ndim != 2 or self.w.shape[0] != rows:
             raise ValueError(f"Layer {self.name!r}: W must have {rows} rows, not {self.w.shape}")
-        if (self.r is None) != (self.cell is Cell.LINEAR):
+        if (self.r is None) == self.cell.recurrent:
             raise ValueError(f"Layer {self.name!r}: R belongs to recurrent layers, and to each")
         if self.r is not None and self.r.shape != (rows, self.units):
             raise ValueError(
@@ -139,9 +139,12 @@ class FloatLayer(FloatCell):
         for name, bias in (("bias_x", self.bias_x), ("bias_h", self.bias_h)):
             if bias.shape != (rows,):
                 raise ValueError(f"Layer {self.name!r}: {name} must be ({rows},), not {bias.shape}")
-        if self.last_only and self.cell is not Cell.LINEAR:
+        if self.last_only and self.cell.recurrent:
             raise ValueError(f"Layer {self.name!r}: only a linear layer can be last-step only")
-        if self.reverse and self.cell is Cell.LINEAR:
+        if self.cell.pools and not (self.last_only and len(self.reads) < 2):
+            raise ValueError(f"Layer {self.name!r}: a mean or maximum is of one layer, and has one "
+                             "result a sequence")
+        if self.reverse and not self.cell.recurrent:
             raise ValueError(f"Layer {self.name!r}: only a recurrent layer can be reverse")
         if self.reads_final and not self.last_only:
             raise ValueError(f"Layer {self.name!r}: only a last-step layer can read final states")
@@ -163,7 +166,7 @@ class _Network:
     @property
     def recurrent(self) -> tuple:
         """Indices of the recurrent layers."""
-        return tuple(i for i, layer in enumerate(self.layers) if layer.cell is not Cell.LINEAR)
+        return tuple(i for i, layer in enumerate(self.layers) if layer.cell.recurrent)
 
     def reads(self, idx: int) -> tuple:
         """Layers whose results are the input of layer ``idx``; -1 is the network's input."""
@@ -197,6 +200,10 @@ class FloatNetwork(_Network):
         What a user should know about the import, a sentence each.
     last_step_only : bool
         True where the graph reads the result of the last step alone.
+    lengths : Binding or None
+        The graph input (kind "n") that carries the steps of each sequence (``sequence_lens``).
+    fixed_lengths : tuple of int
+        The same as a constant of the file, for the sequences of its batch in turn; empty: no such.
     """
 
     name: str
@@ -210,6 +217,8 @@ class FloatNetwork(_Network):
     final: Final = Final.NONE
     notes: tuple = ()
     last_step_only: bool = False
+    lengths: Binding | None = None
+    fixed_lengths: tuple = ()
 
     def __post_init__(self):
         if not self.layers:
@@ -313,6 +322,8 @@ class IntNetwork(_Network):
         Of the LSTM's c, one format for all layers.
     loads_state, returns_state, last_step_only : bool
         As in ``FloatNetwork``.
+    max_steps : int
+        The longest sequence that hardware must store, where a layer is reverse; 0 without one.
     """
 
     name: str
@@ -327,6 +338,7 @@ class IntNetwork(_Network):
     loads_state: bool = False
     returns_state: bool = False
     last_step_only: bool = False
+    max_steps: int = 0
 
     @property
     def operand_width(self) -> int:
@@ -337,36 +349,3 @@ class IntNetwork(_Network):
     def acc_width(self) -> int:
         """Accumulator bits: no input can overflow them, by the rows' own weights."""
         return max(layer.acc_bound for layer in self.layers).bit_length() + 1
-
-
-def final_step(layer) -> int:
-    """Index of the step that a layer computes last: of its final state."""
-    return 0 if layer.reverse else -1
-
-
-def in_order(layer, steps: int) -> range:
-    """The steps as a layer goes through them; the same order turns its results back."""
-    return range(steps)[::-1] if layer.reverse else range(steps)
-
-
-def gather(network, idx: int, x, results) -> np.ndarray:
-    """The input of layer ``idx`` over a batch, from the network's input and earlier results.
-
-    Parameters
-    ----------
-    network : FloatNetwork or IntNetwork
-    x : (B, T, I), the network's input, behind the embedding
-    results : list of (B, T, H), each layer's results
-
-    Returns
-    -------
-    (B, T, I) of the layer, in time order; T = 1 for a last-step layer
-    """
-    layer, parts = network.layers[idx], []
-    for read in network.reads(idx):
-        part = x if read < 0 else results[read]
-        if layer.last_only:
-            step = final_step(network.layers[read]) if layer.reads_final and read >= 0 else -1
-            part = part[:, step][:, None]
-        parts.append(part)
-    return parts[0] if len(parts) == 1 else np.concatenate(parts, axis=2)

@@ -9,25 +9,31 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from .functions import Activation, Function, evaluate
-from .network import Cell, Final, FloatLayer, FloatNetwork, gather, in_order
+from .lengths import for_each_length
+from .network import Cell, Final, FloatLayer, FloatNetwork
+from .pool import pool_values
+from .reads import gather, in_order
 
 __all__ = ["Batch", "apply_final", "run_float"]
 
 
 @dataclass(kw_only=True)
 class Batch:
-    """Sequences of one length, in floats.
+    """Sequences, in floats.
 
     Parameters
     ----------
     x : float64 (B, T, I), or int64 (B, T) token ids in front of an embedding
     h0, c0 : dict of layer index to float64 (B, H)
         Initial states that are graph inputs. What is missing starts from the layer's constant.
+    lengths : int64 (B,) or None
+        Steps of each sequence, 1 to T; None: T for all.
     """
 
     x: np.ndarray
     h0: dict = field(default_factory=dict)
     c0: dict = field(default_factory=dict)
+    lengths: np.ndarray | None = None
 
     def __len__(self) -> int:
         return len(self.x)
@@ -35,7 +41,13 @@ class Batch:
     def take(self, index) -> "Batch":
         """The sequences of ``index`` (a slice or an integer array)."""
         return Batch(x=self.x[index], h0={k: v[index] for k, v in self.h0.items()},
-                     c0={k: v[index] for k, v in self.c0.items()})
+                     c0={k: v[index] for k, v in self.c0.items()},
+                     lengths=None if self.lengths is None else self.lengths[index])
+
+    def of_length(self, index, steps: int) -> "Batch":
+        """The sequences of ``index``, the first ``steps`` steps of each: a batch of one length."""
+        some = self.take(index)
+        return Batch(x=some.x[:, :steps], h0=some.h0, c0=some.c0)
 
     def initial(self, layer: FloatLayer, idx: int) -> tuple:
         """(h, c) of layer ``idx`` before the first step, each float64 (B, H)."""
@@ -113,14 +125,21 @@ def run_float(network: FloatNetwork, batch: Batch) -> list:
     -------
     list of dict, one a layer
         Signal name to float64 (B, T, H); a last-step layer has T = 1. "x" is the layer's input.
+        Behind the end of a sequence all signals are zero.
     """
+    if batch.lengths is not None:
+        return for_each_length(
+            batch.lengths, batch.x.shape[1], [layer.last_only for layer in network.layers],
+            lambda index, steps: run_float(network, batch.of_length(index, steps)))
     x = batch.x
     if network.embedding is not None:
         x = network.embedding[x]
     traces = []
     for idx, layer in enumerate(network.layers):
         vectors = gather(network, idx, x, [trace["h"] for trace in traces])
-        if layer.cell is Cell.LINEAR:
+        if layer.cell.pools:
+            signals = {"h": pool_values(vectors, layer.cell)[:, None]}
+        elif layer.cell is Cell.LINEAR:
             flat = _step(layer, vectors.reshape(-1, vectors.shape[2]), None, None)
             signals = {k: v.reshape(*vectors.shape[:2], -1) for k, v in flat.items()}
         else:

@@ -16,6 +16,7 @@ from .image import row_image
 from .layout import Layout
 from .peephole import Peephole
 from .pipeline import Pipeline
+from .pool import Pool
 from .program import Op
 from .requantise import Requantise
 from .style import select
@@ -61,7 +62,7 @@ class ElementWise(wiring.Component):
     @staticmethod
     def latency(program) -> int:
         """Cycles from a neuron's last row to its result."""
-        return _to_gate(program) + Combine.latency(program)
+        return _to_gate(program) + Combine.latency(program) + Pool.latency(program)
 
     @staticmethod
     def cell_latency(program) -> int:
@@ -80,6 +81,10 @@ class ElementWise(wiring.Component):
                 m.d.comb += getattr(combine, name).eq(getattr(self, name))
             elif name not in OWN:
                 m.d.comb += getattr(self, name).eq(getattr(combine, name))
+        if program.pools:
+            m.submodules.pool = pool = Pool(layout)
+            m.d.comb += [pool.result.eq(combine.result), pool.tag.eq(combine.result_tag),
+                         self.result.eq(pool.pooled), self.result_tag.eq(pool.pooled_tag)]
 
         m.submodules.rows = rows = layout.family.ram(
             width=fmt.width, depth=layout.n_turns, init=row_image(program, self._post),

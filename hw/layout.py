@@ -115,8 +115,12 @@ class Layout:
     @property
     def kept_bits(self) -> int:
         """Word address in the sequence memory."""
-        words = self.kept_words * self.kept_regions * self.program.max_steps
-        return max(1, ceil_log2(words))
+        return max(1, ceil_log2(self.kept_depth))
+
+    @property
+    def kept_depth(self) -> int:
+        """Words of the sequence memory."""
+        return self.kept_words * self.kept_regions * self.program.max_steps
 
     @property
     def input_depth(self) -> int:
@@ -193,6 +197,7 @@ class Layout:
             "group": self.group_bits,  # index of the neurons' states and trace
             "dest": self.group_bits,   # index at which the results are written
             "bank": 1, "masked": 1,
+            "first": int(bool(self.program.pools)),  # the sequence's first step
             "swapped": 1,            # a split row's first part is the recurrent one
             "to_vector": 1, "to_output": 1,
             # Of buffered networks: kept for the next sweep, at the reverse layers' step; the last

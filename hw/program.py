@@ -54,8 +54,6 @@ class Program:
         True: the output is the index of the largest result instead of the results.
     load_weights : bool
         True: the weights come over the input stream after a reset, not from a ROM.
-    max_steps : int
-        Longest sequence that a buffered network can store; 0 for others, which store none.
     """
 
     network: IntNetwork
@@ -71,7 +69,11 @@ class Program:
     table: TanhTable
     argmax: bool = False
     load_weights: bool = False
-    max_steps: int = 0
+
+    @property
+    def max_steps(self) -> int:
+        """Longest sequence that is stored, where a layer is reverse; 0 for others: no limit."""
+        return self.network.max_steps
 
     @property
     def n_sweeps(self) -> int:
@@ -93,6 +95,13 @@ class Program:
         """The last sweep that reads the network's input: behind it the next sequence may come."""
         return max(phase.sweep for phase in self.phases
                    for segment in phase.segments if segment.source is Source.INPUT)
+
+    @property
+    def pools(self) -> tuple:
+        """Pairs of phases: one that pools over the steps, and the one whose results it pools."""
+        return tuple((pool, [phase for phase in self.phases if phase.layer == read][-1])
+                     for pool in self.phases if pool.pools
+                     for read in self.network.reads(pool.layer))
 
     def uses(self, *ops) -> bool:
         """True if a phase has one of the element-wise steps."""
@@ -309,7 +318,7 @@ def _packing(network: IntNetwork, lanes: int) -> Packing:
 def make_program(network: IntNetwork, *, lanes: int, cols: int = 1, posts: int = 1,
                  argmax: bool = False, load_weights: bool = False,
                  pipeline: Pipeline = DEEP, wide: bool = False, pack: bool = False,
-                 max_steps: int = 0, table: TanhTable | None = None) -> Program:
+                 table: TanhTable | None = None) -> Program:
     """Lay a network out.
 
     Parameters
@@ -326,8 +335,6 @@ def make_program(network: IntNetwork, *, lanes: int, cols: int = 1, posts: int =
         See ``Program``.
     pack : bool
         Two weights to a multiplier; for weights of up to 8 bits, and an even number of lanes.
-    max_steps : int
-        The longest sequence, of a network with reverse layers; others have no limit.
     table : TanhTable or None
         In place of the network's own, as in ``golden.model.run_golden``.
 
@@ -341,9 +348,9 @@ def make_program(network: IntNetwork, *, lanes: int, cols: int = 1, posts: int =
         If lanes, cols or posts are out of range or do not go together.
     """
     _check_array(lanes, cols, posts)
-    if network.buffered and not 1 <= max_steps <= MAX_STEPS:
+    if network.buffered and not 1 <= network.max_steps <= MAX_STEPS:
         raise ValueError(f"A network with reverse layers stores each sequence: max_steps must be 1 "
-                         f"to {MAX_STEPS}, not {max_steps}")
+                         f"to {MAX_STEPS}, not {network.max_steps}")
     packing = _packing(network, lanes) if pack else None
     build = Builder(network, word=max(cols, posts), posts=posts)
     for idx in sorted(range(len(network.layers)), key=lambda idx: build.sweeps[idx]):
@@ -351,5 +358,5 @@ def make_program(network: IntNetwork, *, lanes: int, cols: int = 1, posts: int =
     return Program(network=network, lanes=lanes, cols=cols, posts=posts, pipeline=pipeline,
                    wide=wide, packing=packing, phases=tuple(build.phases),
                    unit_base=tuple(build.bases), n_units=build.n_units, argmax=argmax,
-                   load_weights=load_weights, max_steps=max_steps if network.buffered else 0,
+                   load_weights=load_weights,
                    table=table or make_table(network.pre, network.gate))

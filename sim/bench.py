@@ -42,6 +42,20 @@ class _Run:
             file.write(json.dumps(fields) + "\n")
 
 
+def _step_cycles(stimulus: Stimulus, starts: np.ndarray) -> tuple:
+    """(usual, least, most) cycles from step to step, all sweeps together; None without any."""
+    counts = stimulus.starts
+    owner = np.repeat(np.arange(counts.size), counts.ravel())[:len(starts)]
+    gaps, same = np.diff(starts[:len(owner)]), owner[1:] == owner[:-1]
+    sweep = owner[1:] % counts.shape[1]
+    found = [gaps[same & (sweep == k)] for k in range(counts.shape[1])]
+    found = [of_sweep for of_sweep in found if len(of_sweep)]
+    if not found:
+        return None, None, None
+    return tuple(int(sum(measure(of_sweep) for of_sweep in found)) for measure in (
+        lambda of_sweep: np.bincount(of_sweep).argmax(), np.min, np.max))
+
+
 def _chunks(stimulus: Stimulus, ports: Ports) -> list:
     """Hand-overs (packed words as one integer, their count) of the whole input stream."""
     slot = slot_width(ports)
@@ -154,16 +168,12 @@ class _Pass:
         """What goes into the result file."""
         dut = self.dut
         starts = np.concatenate(self.starts) if self.starts else np.zeros(0, np.int64)
-        owner = np.repeat(np.arange(len(self.run.stimulus.sequences)),
-                          [s.steps for s in self.run.stimulus.sequences])[:len(starts)]
-        gaps = np.diff(starts[:len(owner)])[owner[1:] == owner[:-1]]
-        usual = int(np.bincount(gaps).argmax()) if len(gaps) else None
+        usual, least, most = _step_cycles(self.run.stimulus, starts)
         return {
             "run": self.name, "difference": difference, "words": self.checker.words,
             "mismatches": max(self.checker.mismatches, int(difference is not None)),
             "cycles": int(dut.last_out.value) - int(dut.first_in.value) + 1,
-            "step_cycles": usual, "step_cycles_min": int(gaps.min()) if len(gaps) else None,
-            "step_cycles_max": int(gaps.max()) if len(gaps) else None,
+            "step_cycles": usual, "step_cycles_min": least, "step_cycles_max": most,
             "simulated_cycles": int(dut.cycle.value), "seconds": seconds,
         }
 

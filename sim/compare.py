@@ -38,6 +38,9 @@ class _Signal:
     def __init__(self, entry: dict, stimulus: Stimulus):
         self.entry = entry
         self.expected, self.sequence, self.step = stimulus.rows((entry["signal"], entry["layer"]))
+        if entry.get("reverse"):  # the records come from a sequence's last step to its first
+            last = np.array([s.steps for s in stimulus.sequences])[self.sequence] - 1
+            self.step = last - self.step
         self.actual = np.zeros_like(self.expected)
         self.done = 0  # complete rows
         self.pending = (np.zeros(0, np.int64), np.zeros(0, np.int64))  # neurons, values

@@ -30,7 +30,7 @@ def counters_difference(stimulus: Stimulus, *, violations: int, accepted: int, s
     for kind, actual, expected, text in (
             ("protocol", violations, 0, f"output stream: {seen}"),
             ("input", accepted, words, "input words accepted"),
-            ("steps", steps, stimulus.steps, "steps started (trace_step)"),
+            ("steps", steps, int(stimulus.starts.sum()), "steps started (trace_step)"),
             ("status", errors, 0, "status_errors at the end"),
             ("status", saturations, stimulus.expected_saturations,
              "status_saturations at the end"),

@@ -13,7 +13,7 @@ import numpy as np
 __all__ = ["FORMAT", "RUN", "Sequence", "Stimulus"]
 
 RUN = "GATEWRIGHT_SIM_RUN"  # environment of the simulator: the folder of the run
-FORMAT = 2  # of the two files; raised when their fields change
+FORMAT = 3  # of the two files; raised when their fields change
 
 
 def _int64(name: str, values, ndim: int) -> np.ndarray:
@@ -91,6 +91,9 @@ class Stimulus:
         word holds no more than one.
     output_every_step : bool
         Whether a result leaves at each step or only after the last one.
+    sweeps : tuple of bool
+        The core's walks over a sequence: True for one of the last step alone. Most cores have one,
+        over all steps.
     """
 
     sequences: tuple
@@ -98,10 +101,12 @@ class Stimulus:
     expected_saturations: int | None = None
     output_units: int | None = None
     output_every_step: bool = True
+    sweeps: tuple = (False,)
     keys: tuple = field(init=False, repr=False)
 
     def __post_init__(self):
         object.__setattr__(self, "sequences", tuple(self.sequences))
+        object.__setattr__(self, "sweeps", tuple(bool(single) for single in self.sweeps))
         if not self.sequences:
             raise ValueError("A stimulus must hold at least one sequence, not 0: "
                              "nothing compared proves nothing")
@@ -148,6 +153,12 @@ class Stimulus:
     def steps(self) -> int:
         """Steps of all sequences together."""
         return sum(sequence.steps for sequence in self.sequences)
+
+    @property
+    def starts(self) -> np.ndarray:
+        """Steps that the core starts, int64 (sequences, sweeps)."""
+        steps = np.array([sequence.steps for sequence in self.sequences])[:, None]
+        return np.where(np.array(self.sweeps), 1, steps)
 
     @property
     def words(self) -> int:
@@ -205,6 +216,7 @@ class Stimulus:
             "predicted_cycles": self.predicted_cycles,
             "expected_saturations": self.expected_saturations,
             "output_units": self.output_units, "output_every_step": self.output_every_step,
+            "sweeps": list(self.sweeps),
         }, indent=1))
 
     @classmethod

@@ -7,7 +7,7 @@ from amaranth import *
 from amaranth.sim import Simulator
 
 from golden.model import Codes, GoldenRun
-from golden.network import final_step
+from golden.reads import final_step
 from hw.engine import Engine
 from hw.layout import Layout
 from hw.program import Op
