@@ -14,10 +14,9 @@ from gatewright.onnx_import import import_onnx
 @pytest.mark.parametrize("kind, attrs, words", [
     ("LSTM", {"direction": "sideways"}, "direction 'sideways'"),
     ("LSTM", {"clip": -0.5}, "clip"), ("LSTM", {"input_forget": 2}, "input_forget"),
-    ("LSTM", {"activations": ["Sigmoid", "Tanh", "Relu"]}, "activations"),
-    ("LSTM", {"activations": ["Sigmoid", "Tanh"]}, "activations"),
-    ("RNN", {"activations": ["Affine"]}, "activations ..Affine"),
-    ("GRU", {"activations": ["HardSigmoid", "Tanh"]}, "HardSigmoid"),
+    ("LSTM", {"activations": ["Sigmoid", "Tanh", "Mish"]}, "activation 'Mish' is not known"),
+    ("LSTM", {"activations": ["Sigmoid", "Tanh"]}, "has 2 activations, not 3"),
+    ("RNN", {"activations": ["Affine"]}, "Affine has no alpha"),
     ("GRU", {"linear_before_reset": 2}, "linear_before_reset must be 0 or 1, not 2"),
     ("GRU", {"hidden_dim": 3}, "unknown attribute 'hidden_dim'"),
     ("GRU", {"hidden_size": -1}, "hidden_size must be 1 to"),
