@@ -13,6 +13,7 @@ import synth
 import synth.flow
 import synth.images
 import synth.wrap
+from gatewright.array import Array
 from gatewright.steps import needs_loading, quantise, vendor_form
 from golden.model import encode
 from hw.emit import Core, generate
@@ -73,8 +74,9 @@ def _core(case: dict) -> tuple:
     network = lstm_network(case["inputs"], case["units"])
     integer = quantise(network, random_batch(network, 8, 25),
                        operand_width=target.operand_width).integer
-    core = generate(integer, name="lstm", load_weights=needs_loading(integer, target.name),
-                    **case["array"])
+    array = Array(**{name: value for name, value in case["array"].items() if name != "wide"})
+    core = generate(integer, name="lstm", **case["array"],
+                    load_weights=needs_loading(integer, target.name, array))
     if case["form"] == "vendor":
         core = vendor_form(core, target.name) or core
     return core, network

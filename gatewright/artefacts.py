@@ -2,7 +2,7 @@
 
 import shutil
 import sys
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
@@ -98,8 +98,10 @@ def load_core(folder: Path, quantised: Quantised) -> tuple:
     manifest = read_json(path, remedy)
     try:
         stream = manifest["stream"]
+        integer = replace(quantised.integer, max_steps=stream["max_steps"])
         core = steps.generate(
-            quantised, **Array.of(manifest).options, argmax=stream["output"] == "argmax",
+            replace(quantised, integer=integer), **Array.of(manifest).options,
+            argmax=stream["output"] == "argmax",
             wide=max(stream["input_elements"], stream["output_elements"]) > 1,
             load_weights=stream["weight_words"] > 0, name=manifest["name"])
         fits = core.verilog_sha256 == manifest["verilog_sha256"]

@@ -34,7 +34,8 @@ def run(model: words.Model = None, calibration: words.Calibration = None,
         wide_streams: words.WideStreams = None, argmax: words.Argmax = None,
         load_weights: words.LoadWeights = None, deadline: words.Deadline = None,
         max_dsp: words.MaxDsp = None, max_bram: words.MaxBram = None,
-        max_cycles: words.MaxCycles = None, clock: words.Clock = None,
+        max_cycles: words.MaxCycles = None, max_steps: words.MaxSteps = None,
+        clock: words.Clock = None,
         sequences: words.Sequences = None, seed: words.Seed = None, waves: words.Waves = False,
         portable: words.Portable = None,
         no_synth: words.NoSynth = False,
@@ -58,7 +59,7 @@ def run(model: words.Model = None, calibration: words.Calibration = None,
         flow.self_check(network, model, batch)
         if float_outputs is not None:
             flow.compare_recorded(network, batch, float_outputs)
-        quantised = flow.quantise(network, samples)
+        quantised = flow.stored(flow.quantise(network, samples), batch.x.shape[1])
         artefacts.save_quantised(folder, quantised)
         result, speed = flow.golden(quantised, batch, wanted, model)
         artefacts.save_golden(folder, result, speed)

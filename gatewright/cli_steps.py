@@ -84,14 +84,15 @@ def generate(folder: words.Folder, target: words.Targets = None, lanes: words.La
              wide_streams: words.WideStreams = None, argmax: words.Argmax = None,
              load_weights: words.LoadWeights = None, deadline: words.Deadline = None,
              max_dsp: words.MaxDsp = None, max_bram: words.MaxBram = None,
-             max_cycles: words.MaxCycles = None, clock: words.Clock = None,
+             max_cycles: words.MaxCycles = None, max_steps: words.MaxSteps = None,
+             clock: words.Clock = None,
              portable: words.Portable = None, config: words.Config = None,
              as_json: words.AsJson = False):
     """Write the Verilog and its manifest; the same folder and options give the same bytes."""
     options = options_of(locals())
     folder = project_folder(folder)
-    quantised = artefacts.load_quantised(folder)
     flow = Flow(console=console_for(as_json), options=options)
+    quantised = flow.stored(artefacts.load_quantised(folder))
     targets = options.targets or (choose_target(quantised.integer, options),)
     core = flow.generate(quantised, targets[0])
     rtl = artefacts.save_core(folder, core, quantised)
@@ -130,7 +131,8 @@ def plan_(source: Annotated[Path, typer.Argument(
           wide_streams: words.WideStreams = None, argmax: words.Argmax = None,
           load_weights: words.LoadWeights = None, deadline: words.Deadline = None,
           max_dsp: words.MaxDsp = None, max_bram: words.MaxBram = None,
-          max_cycles: words.MaxCycles = None, clock: words.Clock = None,
+          max_cycles: words.MaxCycles = None, max_steps: words.MaxSteps = None,
+          clock: words.Clock = None,
           weight_width: words.WeightWidth = None, act_width: words.ActWidth = None,
           cell_width: words.CellWidth = None, portable: words.Portable = None,
           config: words.Config = None, as_json: words.AsJson = False):

@@ -17,10 +17,10 @@ from .options import Options, read_options
 __all__ = [
     "ActWidth", "Argmax", "AsJson", "Calibration", "CellWidth", "Clock", "Cols", "Config",
     "Deadline", "FloatOutputs", "Folder", "Force", "Headroom", "Inputs", "Labels", "Lanes",
-    "LoadWeights", "MaxBram", "MaxCycles", "MaxDsp", "MethodName", "Model", "NoSynth", "Out",
-    "Pack", "PipelineName", "Portable", "Posts", "RoundingName", "Seed", "Sequences", "Targets",
-    "Waves", "WeightWidth", "Weights", "WideStreams", "console_for", "need", "options_of",
-    "print_json", "read_results",
+    "LoadWeights", "MaxBram", "MaxCycles", "MaxDsp", "MaxSteps", "MethodName", "Model", "NoSynth",
+    "Out", "Pack", "PipelineName", "Portable", "Posts", "RoundingName", "Seed", "Sequences",
+    "Targets", "Waves", "WeightWidth", "Weights", "WideStreams", "console_for", "need",
+    "options_of", "print_json", "read_results",
 ]
 
 Model = Annotated[Path | None, typer.Argument(help="Model with RNN, GRU or LSTM layers: .onnx, "
@@ -87,6 +87,9 @@ WideStreams = Annotated[bool | None, _array(
                            "of one.")]
 Deadline = Annotated[str | None, _choice(
     help="Time that a step may take, with its unit: 10us.")]
+MaxSteps = Annotated[int | None, _array(
+    help="Longest sequence that a core with reverse layers stores; by default the model's, or the "
+         "data's.")]
 MaxCycles = Annotated[int | None, _choice(help="Cycles that a step may take.")]
 MaxDsp = Annotated[int | None, _choice(help="DSP blocks to use.")]
 MaxBram = Annotated[int | None, _choice(help="Block RAMs to use.")]

@@ -45,10 +45,6 @@ def _piece(a: int, b: int, family: str) -> float:
     return int(b >= 2 and (family != "ice40" or a + b >= 11))
 
 
-# Memories of whole words that are never gated: what ``hw.ice40`` may put into SPRAM.
-_SINGLE_PORT = ("weights", "cells", "hidden", "updates")
-
-
 def ram_blocks(memory: Memory, family: str, *, named: bool) -> dict[str, int]:
     """Blocks of a memory: {"bram": n}, or {"spram": n}.
 
@@ -65,7 +61,8 @@ def ram_blocks(memory: Memory, family: str, *, named: bool) -> dict[str, int]:
     if named and memory.latency == DEEP.ram:
         if family == "ecp5" and ecp5.MIN_DEPTH <= memory.depth <= max(ecp5.BLOCK_DEPTHS):
             return {"bram": _ecp5_blocks(memory)}
-        if (family == "ice40" and memory.name in _SINGLE_PORT and not memory.contents
+        # All others may be read and written in the same cycle.
+        if (family == "ice40" and memory.name == "weights" and not memory.contents
                 and memory.bits >= ice40.SPRAM_FROM):
             return {"spram": ice40.SpramRam.blocks(memory.width, memory.depth)}
     return {"bram": _chosen_blocks(memory, _LIBRARIES[family])}

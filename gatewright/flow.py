@@ -158,6 +158,25 @@ class Flow:
                  f"bits, which no input can overflow")
         return quantised
 
+    def stored(self, quantised: steps.Quantised, longest: int = 0) -> steps.Quantised:
+        """Settle the longest sequence that a core with reverse layers stores.
+
+        Parameters
+        ----------
+        quantised : Quantised
+        longest : int
+            Steps of the data at hand: not less, if the options do not say it.
+        """
+        integer, wanted = quantised.integer, self.options.max_steps
+        if not integer.max_steps:
+            if wanted is not None:
+                raise GatewrightError("--max-steps", "is for networks with reverse layers: others "
+                                      "take sequences of any length", "leave it out")
+            return quantised
+        most = wanted or max(integer.max_steps, longest)
+        self.say(f"the network has reverse layers: the core stores sequences of up to {most} steps")
+        return replace(quantised, integer=replace(integer, max_steps=most))
+
     def golden(self, quantised: steps.Quantised, batch: Batch, labels: np.ndarray | None = None,
                model: Path | None = None) -> tuple:
         """Run golden over all sequences; returns (Golden, speed figures)."""

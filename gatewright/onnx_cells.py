@@ -139,9 +139,12 @@ def read_attributes(node: onnx.NodeProto) -> Recurrent:
     for name in ("activation_alpha", "activation_beta"):
         if name in values:
             raise ImportRefused(what, f"{name} is not supported", "export the model without it")
-    if values.get("input_forget", 0):
-        raise ImportRefused(what, "input_forget=1 (coupled gates) is not supported",
-                            "train the layer with separate input and forget gates")
+    coupled = values.get("input_forget", 0)
+    if coupled not in (0, 1):
+        raise ImportRefused(what, f"input_forget must be 0 or 1, not {coupled}",
+                            "export the model again")
+    if coupled:
+        own["coupled"] = True
     reset = values.get("linear_before_reset", 0)
     if reset not in (0, 1):
         raise ImportRefused(what, f"linear_before_reset must be 0 or 1, not {reset}",
@@ -186,7 +189,7 @@ def recurrent(node: onnx.NodeProto, spec: Recurrent, operand: Operand, weights: 
     ----------
     operand : Operand
         What it reads; its scale and offset are folded into W and the bias.
-    weights : (W, R, B), arrays as in the file; B may be None
+    weights : (W, R, B, P), arrays as in the file; B and P may be None
     initial : tuple of (Initial, Initial), of h and c, one a direction
     """
     inputs, units, dirs = operand.width, spec.units, len(spec.reverse)
@@ -204,16 +207,28 @@ def recurrent(node: onnx.NodeProto, spec: Recurrent, operand: Operand, weights: 
     if weights[2] is not None:
         bias = check_weights(weights[2], f"{label(node)}, bias {names[2]}")
         _shape(bias, (dirs, 2 * rows), f"B ({names[2]})", node)
+    if weights[3] is not None:
+        weights[3] = check_weights(weights[3], f"{label(node)}, peepholes {quote(node.input[7])}")
+        _shape(weights[3], (dirs, 3 * units), f"P ({quote(node.input[7])})", node)
     order = np.concatenate([np.arange(b * units, (b + 1) * units) for b in blocks])
     drafts = []
     for k, reverse in enumerate(spec.reverse):
-        sources, placed, bias_x = operand.place(w[k][order], bias[k, :rows][order])
+        own = dict(spec.own)
+        parts = [w[k][order], r[k][order], *bias[k].reshape(2, rows)[:, order]]
+        if weights[3] is not None and weights[3][k].any():
+            own["peephole"] = weights[3][k].reshape(3, units)[[0, 2, 1]]  # i, o, f in the file
+        if own.get("coupled"):             # f is 1 - i, whatever its rows say
+            for values in parts:
+                values[units:2 * units] = 0
+            if "peephole" in own:
+                own["peephole"][1] = 0
+        placed, own_r, bias_x, bias_h = parts
+        sources, placed, bias_x = operand.place(placed, bias_x)
         drafts.append(Draft(
             sources=sources, when="every", cell=spec.cell, activation=spec.activation,
             name=node.name + "_reverse" * (k and bool(node.name)), w=placed, bias_x=bias_x,
-            r=r[k][order], bias_h=bias[k, rows:][order], initial_h=initial[k][0],
-            initial_c=initial[k][1], reverse=reverse,
-            own=spec.own))
+            r=own_r, bias_h=bias_h, initial_h=initial[k][0], initial_c=initial[k][1],
+            reverse=reverse, own=own))
     return drafts
 
 

@@ -224,8 +224,6 @@ class Trace:
             raise ImportRefused(what, "its input X holds integers", "export the model with float32 "
                                 "inputs, or with its embedding")
         self.constants(node, {1: w, 2: r, 3: b, 7: peephole})
-        if peephole is not None:
-            raise ImportRefused(what, "has peepholes (input P)", "train it without peepholes")
         ids = x.ids.swapaxes(0, 1) if spec.layout else x.ids
         steps, batch = ids.shape[:2]
         if batch != 1:
@@ -253,7 +251,7 @@ class Trace:
                 used += [(start.source, places, k, kind)] if places is not None else []
         self.graph.file.spend(2 * (w.size + r.size), what)
         self.spend_on(read, w.shape[1] if w.ndim > 1 else 0, what)
-        drafts = recurrent(node, spec, read, (w, r, b), tuple(starts))
+        drafts = recurrent(node, spec, read, [w, r, b, peephole], tuple(starts))
         self.states += [(name, places, drafts[k], kind) for name, places, k, kind in used]
         width = spec.units
         sources = [self.index.add("y", steps * width, steps=steps, width=width, draft=draft)

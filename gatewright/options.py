@@ -56,6 +56,8 @@ class Options(BaseModel):
     pack: bool | None = Field(None, description="two lanes to a multiplier, weights up to 8 bits")
     wide_streams: bool = Field(False, description="words of cols elements in, of posts results out")
     deadline: str | None = Field(None, description="that a step may take")
+    max_steps: int | None = Field(None, ge=1, le=1 << 16, description="longest sequence stored, "
+                                  "where a layer is reverse")
     max_cycles: int | None = Field(None, ge=1, description="cycles that a step may take")
     max_dsp: int | None = Field(None, ge=1, description="DSP blocks to use")
     max_bram: int | None = Field(None, ge=1, description="block RAMs to use")

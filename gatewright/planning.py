@@ -63,6 +63,7 @@ def plan_source(flow: Flow, source: Path, calibration: Path | None) -> list[dict
         If the model or the folder is not legal, or no array goes with the options.
     """
     quantised, formats = _quantised(flow, source, calibration)
+    quantised = flow.stored(quantised)
     network, options = quantised.integer, flow.options
     return [_plan_target(flow, network, name, formats, source)
             for name in options.targets or (choose_target(network, options),)]

@@ -23,7 +23,8 @@ class Memory:
     Parameters
     ----------
     name : str
-        "weights", "rows", "vectors", "inputs", "table", "cells", "hidden", "updates", "output".
+        "weights", "rows", "vectors", "inputs", "tokens", "kept" (results of the sweep before),
+        "table", "cells", "hidden", "updates", "output".
     width : int
         Bits of an element.
     depth : int
@@ -69,11 +70,17 @@ def _vectors(layout: Layout) -> list[Memory]:
     words = -(-max(stored, default=1) // program.word)
     vectors = Memory(name="vectors", width=act_width, depth=2 << max(1, ceil_log2(words)),
                      cols=program.word, latency=latency)
+    found = [vectors]
+    if program.n_sweeps > 1:
+        found.append(Memory(name="kept", width=act_width, cols=program.word, latency=latency,
+                            depth=layout.kept_depth))
     if network.embedding is None:
-        return [vectors, Memory(name="inputs", width=act_width, cols=cols, latency=latency,
-                                depth=2 << ceil_log2(layout.input_columns))]
-    return [vectors, Memory(name="inputs", width=act_width * cols, contents=True, latency=latency,
-                            depth=len(network.embedding) * layout.input_columns)]
+        return found + [Memory(name="inputs", width=act_width, cols=cols, latency=latency,
+                               depth=layout.input_depth)]
+    tokens = Memory(name="tokens", width=layout.address_bits, depth=program.max_steps, latency=1)
+    return found + [tokens] * (2 if program.max_steps else 0) + [
+        Memory(name="inputs", width=act_width * cols, contents=True, latency=latency,
+               depth=len(network.embedding) * layout.input_columns)]
 
 
 def _post(layout: Layout) -> list[Memory]:
@@ -84,8 +91,9 @@ def _post(layout: Layout) -> list[Memory]:
                     latency=latency)]
     lines = Memory(name="table", width=table.base_bits + table.slope_bits, contents=True,
                    depth=1 << table.log2_segments, latency=latency)
-    found += [lines] * (2 if program.uses(Op.LSTM, Op.GRU) else 1)
-    for name, width, ops in (("cells", program.network.cell.width, (Op.LSTM,)),
+    found += [lines] * (2 if program.uses(Op.LSTM, Op.CELL, Op.GRU) else 1)
+    for name, width, ops in (("cells", program.network.cell.width, (Op.LSTM, Op.CELL)),
+                             ("cells", program.network.cell.width, (Op.CELL,)),  # peepholes' own
                              ("hidden", layout.act_width, (Op.GRU, Op.RESET)),
                              ("updates", layout.act_width, (Op.UPDATE,))):
         if program.uses(*ops):
@@ -117,7 +125,9 @@ def post_products(layout: Layout) -> list[tuple[int, int]]:
     program, table, pre = layout.program, layout.program.table, layout.program.network.pre.width
     line = (table.slope_bits + 1, table.offset_bits + 1)
     found = [line]
-    lstm, gru = program.uses(Op.LSTM), program.uses(Op.GRU)
+    if program.peepholes:
+        found.append((layout.rows.peephole_width, program.network.cell.width))
+    lstm, gru = program.uses(Op.LSTM, Op.CELL), program.uses(Op.GRU)
     if lstm or gru:
         found.append((max(layout.act_width, pre if gru else 0),
                       max(layout.act_width, program.network.cell.width if lstm else 0)))

@@ -85,6 +85,9 @@ class Ram(wiring.Component):
     writable : bool
     gated : bool
         Both steps of a read have an enable; latency 2.
+    one_port : bool
+        Whoever uses it never reads in a cycle in which it writes, so that a family may put it into
+        a memory with one port for both.
     latency : int, 0 to 2
 
     Members
@@ -98,7 +101,7 @@ class Ram(wiring.Component):
     """
 
     def __init__(self, *, width: int, depth: int, cols: int = 1, init=(), writable: bool = True,
-                 gated: bool = False, latency: int = DEEP.ram):
+                 gated: bool = False, one_port: bool = False, latency: int = DEEP.ram):
         self._width, self._depth, self._cols = width, depth, cols
         self._init, self._writable, self._gated = list(init), writable, gated
         self.latency = latency

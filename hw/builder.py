@@ -7,7 +7,7 @@ filled up with rows of zeros.
 
 import numpy as np
 
-from golden.network import Activation, Cell, IntLayer, IntNetwork
+from golden.network import GATES, Activation, Cell, IntLayer, IntNetwork
 
 from .phase import Op, Phase, Segment, Source
 from .style import style_of
@@ -82,16 +82,27 @@ class Builder:
             column += units
         return source, base - origin, w, layer.x_shift
 
-    def phase(self, idx: int, layer: IntLayer, op: Op, rows, segments, *, output: bool,
+    def phase(self, idx: int, layer: IntLayer, op: Op, gates, segments, *, output: bool,
               dest: int | None = None, to_vector: bool = True, function=Activation.IDENTITY):
-        """``rows`` selects gate-major rows; ``segments`` are (source, base, matrix, shift)."""
+        """``gates`` are those of the cell that it has; ``segments`` are (source, base, matrix,
+        shift).
+        """
+        units = np.arange(layer.units)
+        rows = np.concatenate([gate * layer.units + units for gate in gates])
+
         def pick(values, fill=0):
             return _interleave(values[rows], layer.units, self.posts, fill)
 
+        named = op in (Op.LSTM, Op.CELL, Op.HIDDEN) and tuple(gates) != tuple(range(4))
+        peephole = None
+        if layer.peephole is not None:
+            i, f, o = layer.peephole
+            peephole = pick(np.concatenate([i, f, np.zeros_like(i), o]))
         last = idx == len(self.network.layers) - 1
         self.phases.append(Phase(
             layer=idx, op=op, function=function, units=layer.units, posts=self.posts,
-            rows_per_unit=len(layer.bias_x[rows]) // layer.units,
+            rows_per_unit=len(gates), gates=tuple(gates) if named else (),
+            peephole=peephole, peephole_lift=layer.peephole_lift,
             segments=tuple(Segment(source=s, base=b, weights=pick(w), shift=k)
                            for s, b, w, k in segments),
             bias=pick(layer.bias_x), split_bias=pick(layer.bias_h),
@@ -105,7 +116,7 @@ class Builder:
     def layer(self, idx: int) -> None:
         """The phases of one layer."""
         layer, x = self.network.layers[idx], self.input_segment(idx)
-        every = slice(None)
+        every = range(len(GATES[layer.cell]))
         if layer.cell is Cell.LINEAR:
             self.phase(idx, layer, Op.RESULT, every, [x], output=True,
                        to_vector=self._read(idx, Source.NEW), function=layer.activation)
@@ -114,13 +125,18 @@ class Builder:
         # The oldest vector goes first: an input, or what the sweep before has kept, is there before
         # h(t-1), a lower layer's h(t) after.
         segments = [own, x] if x[0] is Source.NEW else [x, own]
+        if layer.peephole is not None:
+            self.phase(idx, layer, Op.CELL, (0, 2) if layer.coupled else (0, 1, 2), segments,
+                       output=False, to_vector=False)
+            self.phase(idx, layer, Op.HIDDEN, (3,), segments, output=True)
+            return
         if layer.cell is not Cell.GRU_RESET_BEFORE:
+            every = (0, 2, 3) if layer.coupled else every
             op = {Cell.RNN: Op.RESULT, Cell.LSTM: Op.LSTM, Cell.GRU: Op.GRU}[layer.cell]
             self.phase(idx, layer, op, every, segments, output=True, function=layer.activation)
             return
         gated = self.allocate(layer.units)
-        parts = [slice(k * layer.units, (k + 1) * layer.units) for k in range(3)]
-        self.phase(idx, layer, Op.RESET, parts[0], segments, output=False, dest=gated)
-        self.phase(idx, layer, Op.UPDATE, parts[1], segments, output=False, to_vector=False)
+        self.phase(idx, layer, Op.RESET, (0,), segments, output=False, dest=gated)
+        self.phase(idx, layer, Op.UPDATE, (1,), segments, output=False, to_vector=False)
         reset = (Source.NEW, gated, layer.r, layer.h_shift)
-        self.phase(idx, layer, Op.CANDIDATE, parts[2], [x, reset], output=True)
+        self.phase(idx, layer, Op.CANDIDATE, (2,), [x, reset], output=True)

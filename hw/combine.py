@@ -18,7 +18,7 @@ from .style import select
 
 __all__ = ["Combine"]
 
-LSTM_F, LSTM_G = 1, 2  # places in the gate order i, f, g, o
+LSTM_I, LSTM_F, LSTM_G = 0, 1, 2  # places in the gate order i, f, g, o
 GRU_Z = 1              # r, z, n
 
 
@@ -66,6 +66,11 @@ class Combine(wiring.Component):
         """Cycles from a neuron's last ``a`` to its result."""
         return _Stations(program).result
 
+    @staticmethod
+    def cell_latency(program) -> int:
+        """Cycles from a neuron's last ``a`` to the write of its new cell state."""
+        return _Stations(program).state
+
     def elaborate(self, platform):
         m = Module()
         program = self._layout.program
@@ -103,10 +108,16 @@ class Combine(wiring.Component):
         """f*c + i*g, or nx + r*nh: the argument of the second table, at station ``state``."""
         program, layout = self._layout.program, self._layout
         network, pipeline = program.network, program.pipeline
-        lstm, gru = program.uses(Op.LSTM), program.uses(Op.GRU)
+        lstm, gru = program.uses(Op.LSTM, Op.CELL), program.uses(Op.GRU)
         if not (lstm or gru):
             return None
         gate, pre, cell = network.gate.frac, network.pre, network.cell
+
+        def makes_cell(tag):
+            """The tag's phase makes new cell states."""
+            ops = [op for op in (Op.LSTM, Op.CELL) if program.uses(op)]
+            return Cat(tag.op == op for op in ops).any() if len(ops) > 1 else tag.op == ops[0]
+
         m.submodules.first = mul = layout.family.multiplier(
             max(layout.act_width, pre.width if gru else 0),
             max(layout.act_width, cell.width if lstm else 0), latency=pipeline.multiplier)
@@ -117,14 +128,26 @@ class Combine(wiring.Component):
             old = Mux(tags[0].masked, 0, cells.r_data).as_signed()
             m.d.comb += [cells.r_addr.eq(Mux(self.dump_en, self.dump_group, self.tag.group)),
                          self.dump_data.eq(cells.r_data)]
-            with m.If((tags[0].op == Op.LSTM) & (tags[0].gate == LSTM_F)):
+            with m.If(makes_cell(tags[0]) & (tags[0].gate == LSTM_F)):
                 m.d.comb += mul.b.eq(old)
+            is_forget = tags[at.product].gate == LSTM_F
+            if program.couples:
+                # No row of f: the row of i takes its place as 1 - i.
+                def stands_for_f(tag):
+                    coupled = select(program, (Op.LSTM, Op.CELL), tag, 1, lambda s: s.coupled)
+                    return makes_cell(tag) & (tag.gate == LSTM_I) & coupled
+
+                rest, _ = saturate((C(1 << gate, signed(gate + 2)) - self.a).as_signed(),
+                                   layout.act_width)
+                with m.If(stands_for_f(tags[0])):
+                    m.d.comb += [mul.a.eq(rest), mul.b.eq(old)]
+                is_forget |= stands_for_f(tags[at.product])
             frac = max(gate + cell.frac, 2 * gate)
             half = frac - cell.frac - 1  # round half up: this bit is added on the way
             forget = Signal(signed(layout.act_width + cell.width + frac + 2 - gate - cell.frac),
                             reset_less=True)
             product = tags[at.product]
-            with m.If(product.valid & (product.gate == LSTM_F)):
+            with m.If(product.valid & is_forget):
                 kept = mul.p.shift_left(frac - gate - cell.frac)
                 m.d.sync += forget.eq(Cat(kept[:half], kept[half:].as_signed() + 1).as_signed())
             total = delay(m, forget + mul.p.shift_left(frac - 2 * gate), pipeline.stage,
@@ -132,11 +155,11 @@ class Combine(wiring.Component):
             value, clipped = saturate(total >> (frac - cell.frac), cell.width)
             new, new_clipped = Signal(signed(cell.width), reset_less=True), Signal()
             after = tags[at.product + pipeline.stage]
-            with m.If(after.valid & (after.op == Op.LSTM) & (after.gate == LSTM_G)):
+            with m.If(after.valid & makes_cell(after) & (after.gate == LSTM_G)):
                 m.d.sync += [new.eq(value), new_clipped.eq(clipped)]
-            # The output gate's row is the anchor: by then the new c stands still.
+            # The neuron's last row is the anchor: by then the new c stands still.
             state = tags[at.state]
-            done = state.valid & state.anchor & (state.op == Op.LSTM)
+            done = state.valid & state.anchor & makes_cell(state)
             loading = self.load_en & self.load_cell
             m.d.comb += [
                 cells.w_en.eq(done | loading),
@@ -144,7 +167,12 @@ class Combine(wiring.Component):
                 cells.w_data.eq(Mux(loading, self.load_data, new)),
                 self.cell_valid.eq(done), self.cell_group.eq(state.group),
                 self.cell_data.eq(new), self.cell_clipped.eq(new_clipped)]
-            argument, _ = saturate(round_shift(new, cell.frac - pre.frac), pre.width)
+            shown = new
+            if program.peepholes:
+                # The row of o comes in a phase of its own: the new c is read again.
+                stored = delay(m, cells.r_data, at.state, name="stored").as_signed()
+                shown = Mux(state.op == Op.HIDDEN, stored, new).as_signed()
+            argument, _ = saturate(round_shift(shown, cell.frac - pre.frac), pre.width)
         if gru:
             with m.If(tags[0].op == Op.GRU):
                 m.d.comb += mul.a.eq(self.nh)
@@ -208,9 +236,10 @@ class Combine(wiring.Component):
         with m.Switch(now.op):
             with m.Case(Op.RESULT):
                 m.d.comb += addend.eq(carried)
-            if program.uses(Op.LSTM):
-                with m.Case(Op.LSTM):
-                    m.d.comb += other.eq(second)
+            for op in (Op.LSTM, Op.HIDDEN):
+                if program.uses(op):
+                    with m.Case(op):
+                        m.d.comb += other.eq(second)
             if program.uses(Op.GRU):
                 with m.Case(Op.GRU):
                     m.d.comb += [addend.eq(second), other.eq(old - second)]
@@ -224,9 +253,11 @@ class Combine(wiring.Component):
         total = delay(m, self._rounded_sum(addend, mul.p, gate), pipeline.stage, name="total")
         value, _ = saturate(total >> 1, width)
         out = delay(m, value, pipeline.stage, name="out")
+        shows = result.valid & result.anchor & (result.op != Op.UPDATE)
+        if program.peepholes:
+            shows &= result.op != Op.CELL
         m.d.comb += [self.result.eq(out), self.result_tag.eq(result),
-                     self.result_tag.valid.eq(result.valid & result.anchor
-                                              & (result.op != Op.UPDATE))]
+                     self.result_tag.valid.eq(shows)]
 
 
 class _Stations:
@@ -242,7 +273,7 @@ class _Stations:
         self.blends = int(program.uses(Op.GRU, Op.CANDIDATE))
         self.state = self.second = self.result = 0
         if program.uses(*(op for op in Op if op is not Op.RESULT)):
-            # An LSTM's new c is made of the row before the last one.
-            self.state = self.product + stage + int(program.uses(Op.GRU))
+            # An LSTM's new c is made of the row before the last one, if not of the last one itself.
+            self.state = self.product + stage + int(program.uses(Op.GRU, Op.CELL))
             self.second = self.state + stage + ActivationUnit.latency(pipeline)
             self.result = (self.second + self.blends * stage + pipeline.multiplier + 2 * stage)

@@ -5,7 +5,7 @@ from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from .layout import Function, Layout
-from .program import Op, Source
+from .program import Source
 
 __all__ = ["Drain"]
 
@@ -43,8 +43,11 @@ class Drain(wiring.Component):
         kept |= {} if not program.max_steps else {
             "to_sequence": int(phase.to_sequence), "reverse": int(phase.reverse),
             "sequence_end": int(not any(p.to_sequence for p in later))}
+        if program.names_gates:
+            gates = phase.row_gates
+            kept |= {"first_gate": gates[0], "skips": int(gates[:2] == (0, 2))}
         return kept | {"op": phase.op, "function": Function[phase.function],
-                "gates": phase.rows_per_unit - 1, "groups": phase.groups - 1,
+                "gates": phase.row_gates[-1], "groups": phase.groups - 1,
                 "row_base": row_base, "state_base": phase.unit_base // phase.posts,
                 "dest_base": phase.dest_base // phase.posts,
                 "swapped": int(phase.segments[0].source is Source.OLD),
@@ -62,7 +65,7 @@ class Drain(wiring.Component):
 
         row = {key: Signal(range(max(2, max(int(r[key]) for r in table) + 1)), name=f"row_{key}")
                for key in table[0] if key != "op"}
-        op = Signal(Op)
+        op = Signal(layout.op_shape)
         tag = Signal(layout.pass_tag)      # of the pass that drains
         active = Signal()
         slot = Signal(range(max(2, program.slots)))
@@ -77,10 +80,15 @@ class Drain(wiring.Component):
         last_gate, last_group, done = Signal(), Signal(), Signal()
         m.d.comb += [last_gate.eq(gate == row["gates"]), last_group.eq(group == row["groups"]),
                      done.eq((slot == program.slots - 1) | (last_gate & last_group))]
+        first_gate, following = C(0), gate + 1
+        if program.names_gates:
+            first_gate = row["first_gate"]
+            following = Mux(row["skips"] & (gate == 0), 2, gate + 1)
         with m.If(active):
-            m.d.sync += [slot.eq(slot + 1), row_addr.eq(row_addr + 1), gate.eq(gate + 1)]
+            m.d.sync += [slot.eq(slot + 1), row_addr.eq(row_addr + 1), gate.eq(following)]
             with m.If(last_gate):
-                m.d.sync += [gate.eq(0), group.eq(group + 1), state_index.eq(state_index + 1)]
+                m.d.sync += [gate.eq(first_gate), group.eq(group + 1),
+                             state_index.eq(state_index + 1)]
                 if apart:
                     m.d.sync += dest_index.eq(dest_index + 1)
             with m.If(done):
@@ -94,6 +102,8 @@ class Drain(wiring.Component):
                         with m.Case(k):
                             m.d.sync += [row[key].eq(value) for key, value in values.items()
                                          if key != "op"]
+                            if program.names_gates:
+                                m.d.sync += gate.eq(values["first_gate"])
                             m.d.sync += [op.eq(values["op"]), row_addr.eq(values["row_base"]),
                                          state_index.eq(values["state_base"])]
                             if apart:

@@ -1,5 +1,7 @@
 """The element-wise pipelines: row sums in, new states and results out, one row each a cycle."""
 
+from dataclasses import replace
+
 from amaranth import *
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
@@ -12,6 +14,7 @@ from .blocks import delay, stages
 from .combine import Combine
 from .image import row_image
 from .layout import Function, Layout
+from .peephole import Peephole
 from .pipeline import Pipeline
 from .program import Op
 from .requantise import Requantise
@@ -60,6 +63,13 @@ class ElementWise(wiring.Component):
         """Cycles from a neuron's last row to its result."""
         return _to_gate(program) + Combine.latency(program)
 
+    @staticmethod
+    def cell_latency(program) -> int:
+        """Cycles from a neuron's last row in a ``CELL`` phase to the first row that may see its c.
+        """
+        written = _to_gate(program) + Combine.cell_latency(program)
+        return written + 1 + ElementWise.lead(program.pipeline)
+
     def elaborate(self, platform):
         m = Module()
         layout, program = self._layout, self._layout.program
@@ -75,31 +85,35 @@ class ElementWise(wiring.Component):
             width=fmt.width, depth=layout.n_turns, init=row_image(program, self._post),
             writable=False, latency=pipeline.ram)
         m.d.comb += rows.r_addr.eq(self.row_addr)
-        widths = {"acc_width": network.acc_width, "pre_width": network.pre.width,
-                  "pipeline": pipeline}
-        m.submodules.requantise = requantise = Requantise(fmt, **widths)
-        bias = rows.r_data[:fmt.bias_width].as_signed()
-        shift = rows.r_data[fmt.width - fmt.shift_width:]
-        m.d.comb += [requantise.acc.eq(self.row), requantise.bias.eq(bias),
-                     requantise.shift.eq(shift)]
         lead, to_gate = self.lead(pipeline), _to_gate(program)
         tags = stages(m, self.tag, lead + to_gate, name="tag", reset_less=False)
-        at_row, at_pre = tags[lead], tags[lead + Requantise.latency(pipeline)]
+        row, first_part, word, at_row = self.row, self.first_part, rows.r_data, tags[lead]
+        if program.peepholes:
+            row, first_part, word = self._peepholes(m, word, tags, combine)
+            at_row, fmt = tags[lead + Peephole.latency(pipeline)], replace(fmt, lift=0)
+        at_pre = tags[lead + to_gate - ActivationUnit.latency(pipeline) - _to_limit(program)]
+        widths = {"acc_width": len(row), "pre_width": network.pre.width, "pipeline": pipeline}
+        m.submodules.requantise = requantise = Requantise(fmt, **widths)
+        bias = word[:fmt.bias_width].as_signed()
+        shift = word[fmt.width - fmt.shift_width:]
+        m.d.comb += [requantise.acc.eq(row), requantise.bias.eq(bias),
+                     requantise.shift.eq(shift)]
         if fmt.split:
             m.submodules.requantise_first = first = Requantise(fmt, **widths)
-            self._split(m, first, requantise, rows.r_data, at_row, at_pre, combine)
+            m.d.comb += first.acc.eq(first_part)
+            self._split(m, first, requantise, word, at_row, at_pre, combine)
         pre = requantise.pre
         if program.clips:
             limited = bound(pre, self._limit(at_pre))
             pre = delay(m, limited, pipeline.stage, name="limited")
-            at_pre = tags[lead + Requantise.latency(pipeline) + pipeline.stage]
+            at_pre = tags[lead + to_gate - ActivationUnit.latency(pipeline)]
         m.submodules.activation = unit = ActivationUnit(
             program.table, family=layout.family, pipeline=pipeline)
         function = Signal(2)
         m.d.comb += [unit.pre.eq(pre), unit.function.eq(function),
                      function.eq(at_pre.function)]
         with m.Switch(at_pre.op):
-            with m.Case(Op.LSTM):
+            with m.Case(Op.LSTM, *((Op.CELL, Op.HIDDEN) if program.peepholes else ())):
                 m.d.comb += function.eq(Mux(at_pre.gate == 2, Function[Activation.TANH],
                                             Function[Activation.SIGMOID]))
             with m.Case(Op.GRU, Op.RESET, Op.UPDATE):
@@ -121,23 +135,44 @@ class ElementWise(wiring.Component):
             return select(program, ops, tag, unsigned(width), lambda style: (
                 none if style.limits[place] is None else style.limits[place]))
 
-        with_candidate = Op.LSTM, Op.CANDIDATE
-        candidate = (tag.op == Op.CANDIDATE) | ((tag.op == Op.LSTM) & (tag.gate == 2))
-        return Mux(candidate, limit(1, with_candidate),
+        lstm = tag.op == Op.LSTM
+        if program.peepholes:
+            lstm |= tag.op == Op.CELL
+        candidate = (tag.op == Op.CANDIDATE) | (lstm & (tag.gate == 2))
+        return Mux(candidate, limit(1, (Op.LSTM, Op.CELL, Op.CANDIDATE)),
                    limit(0, [op for op in Op if op is not Op.CANDIDATE]))
+
+    def _peepholes(self, m: Module, word, tags, combine) -> tuple:
+        """Row and first part as the requantisers take them, lifted; the row's word with them."""
+        layout, pipeline = self._layout, self._layout.program.pipeline
+        fmt, latency, at_row = layout.rows, Peephole.latency(pipeline), tags[self.lead(pipeline)]
+        m.submodules.peephole = unit = Peephole(layout)
+        loading = self.load_en & self.load_cell
+        place = fmt.width - fmt.shift_width - fmt.peephole_width
+        m.d.comb += [
+            unit.group.eq(self.tag.group), unit.acc.eq(self.row),
+            unit.weight.eq(word[place:][:fmt.peephole_width]),
+            unit.fresh.eq(at_row.masked & (at_row.op == Op.CELL)),
+            unit.w_en.eq(combine.cell_valid | loading),
+            unit.w_group.eq(Mux(loading, self.load_group, combine.cell_group)),
+            unit.w_data.eq(Mux(loading, self.load_data, combine.cell_data))]
+        first_part = Signal.like(unit.total, name="first_part_lifted")
+        m.d.comb += first_part.eq(
+            delay(m, self.first_part, latency, name="first_part").shift_left(fmt.lift))
+        return unit.total, first_part, delay(m, word, latency, name="word")
 
     def _split(self, m: Module, first, second, word, at_row, at_pre, combine):
         """The candidate row's two parts through a requantiser each, lined up with the gates."""
         fmt, pipeline = self._layout.rows, self._layout.program.pipeline
         x_bias = word[:fmt.bias_width].as_signed()
         h_bias = word[fmt.bias_width:2 * fmt.bias_width].as_signed()
-        m.d.comb += [first.acc.eq(self.first_part), first.shift.eq(second.shift),
+        m.d.comb += [first.shift.eq(second.shift),
                      first.bias.eq(Mux(at_row.swapped, h_bias, x_bias))]
         with m.If((at_row.op == Op.GRU) & (at_row.gate == 2) & ~at_row.swapped):
             m.d.comb += second.bias.eq(h_bias)
         nx = Mux(at_pre.swapped, second.pre, first.pre).as_signed()
         nh = Mux(at_pre.swapped, first.pre, second.pre).as_signed()
-        to_gate = _to_gate(self._layout.program) - Requantise.latency(pipeline)
+        to_gate = _to_limit(self._layout.program) + ActivationUnit.latency(pipeline)
         m.d.comb += [combine.nx.eq(delay(m, nx, to_gate, name="nx")),
                      combine.nh.eq(delay(m, nh, to_gate, name="nh"))]
 
@@ -145,5 +180,10 @@ class ElementWise(wiring.Component):
 def _to_gate(program) -> int:
     """Cycles from a row to its gate value."""
     pipeline = program.pipeline
-    return (Requantise.latency(pipeline) + program.clips * pipeline.stage
-            + ActivationUnit.latency(pipeline))
+    return (program.peepholes * Peephole.latency(pipeline) + Requantise.latency(pipeline)
+            + _to_limit(program) + ActivationUnit.latency(pipeline))
+
+
+def _to_limit(program) -> int:
+    """Cycles from a pre-activation to the bounded one."""
+    return program.clips * program.pipeline.stage

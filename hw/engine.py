@@ -34,7 +34,8 @@ def make_layout(program: Program, *, family: Family = PORTABLE) -> Layout:
     array = MacArray.latency(slots=program.slots, cols=program.cols, pipeline=program.pipeline,
                              packed=program.packing is not None)
     latencies = Latencies(mac=_to_array(program) + array, post=ElementWise.latency(program),
-                          output=Output.latency, dump=program.pipeline.ram)
+                          output=Output.latency, dump=program.pipeline.ram,
+                          cell=ElementWise.cell_latency(program) if program.peepholes else 0)
     return Layout(program=program, schedule=make_schedule(program, latencies), family=family)
 
 
@@ -235,9 +236,8 @@ class Engine(wiring.Component):
     def _kept(self, m: Module, loader, issue, posts, column_bits: int, part_bits: int):
         """The sequence memory: results of one sweep, step by step, for the next."""
         layout, program, tag = self._layout, self._layout.program, posts[0].result_tag
-        depth = layout.kept_words * layout.kept_regions * program.max_steps
         m.submodules.kept = kept = layout.family.ram(
-            width=layout.act_width, depth=depth, cols=program.word,
+            width=layout.act_width, depth=layout.kept_depth, cols=program.word,
             latency=program.pipeline.vector)
         write, parts = tag.valid & tag.to_sequence, 1 << part_bits
         m.d.comb += [

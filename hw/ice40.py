@@ -117,9 +117,11 @@ class SpramRam(wiring.Component):
         return m
 
 
-def make_ram(*, width: int, depth: int, init=(), latency: int = DEEP.ram, **options):
-    """SPRAM for a large memory that starts empty, block RAM for all others; as ``blocks.Ram``."""
-    plain = not init and options.keys() <= {"writable"} and latency == DEEP.ram
-    if plain and width * depth >= SPRAM_FROM:
+def make_ram(*, width: int, depth: int, init=(), one_port: bool = False,
+             latency: int = DEEP.ram, **options):
+    """SPRAM for a large memory that starts empty and is never read and written in the same cycle,
+    block RAM for all others; as ``blocks.Ram``.
+    """
+    if one_port and not init and latency == DEEP.ram and width * depth >= SPRAM_FROM:
         return SpramRam(width=width, depth=depth)
     return Ram(width=width, depth=depth, init=init, latency=latency, **options)

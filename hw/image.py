@@ -84,6 +84,10 @@ class RowFormat:
     bias_width : int
     split : bool
         A second bias is there, for the recurrent part of split rows.
+    peephole_width : int
+        Bits of each row's weight of its neuron's cell state; 0 without peepholes.
+    peephole_shift : int
+        Left shift of that product on top of the lifted sum.
     """
 
     lift: int
@@ -91,10 +95,12 @@ class RowFormat:
     shift_width: int
     bias_width: int
     split: bool
+    peephole_width: int = 0
+    peephole_shift: int = 0
 
     @property
     def width(self) -> int:
-        return self.shift_width + self.bias_width * (2 if self.split else 1)
+        return self.shift_width + self.bias_width * (1 + self.split) + self.peephole_width
 
 
 def _shifts(program: Program) -> np.ndarray:
@@ -110,30 +116,52 @@ def _biases(program: Program, fmt_lift: int):
     return (bias << fmt_lift) + half, (split << fmt_lift) + half
 
 
+def _peepholes(program: Program, fmt_lift: int) -> tuple:
+    """(codes of every row in one scale, left shift to the lifted sums): zeros where there is none.
+    """
+    lifts = [phase.peephole_lift for phase in program.phases if phase.peephole is not None]
+    common = fmt_lift - max(lifts, default=fmt_lift)
+    codes = [np.zeros_like(phase.bias) if phase.peephole is None
+             else phase.peephole << (fmt_lift - phase.peephole_lift - common)
+             for phase in program.phases]
+    return np.concatenate(codes), common
+
+
 def row_format(program: Program) -> RowFormat:
     """The smallest layout that holds every row of the program."""
     shifts = _shifts(program)
-    lift = max(0, -int(shifts.min()))
+    lift = max(0, -int(shifts.min()), *(phase.peephole_lift for phase in program.phases
+                                        if phase.peephole is not None))
     biases = np.concatenate(_biases(program, lift))
     spread = int(shifts.max() - shifts.min())
     width = max(bits_for(int(biases.min()), True), bits_for(int(biases.max()), True))
+    codes, common = _peepholes(program, lift)
+    peepholes = {} if not program.peepholes else {
+        "peephole_width": max(bits_for(int(codes.min()), True), bits_for(int(codes.max()), True)),
+        "peephole_shift": common}
     return RowFormat(lift=lift, base_shift=int(shifts.min()) + lift,
                      shift_width=bits_for(spread) if spread else 0, bias_width=width,
-                     split=any(phase.split for phase in program.phases))
+                     split=any(phase.split for phase in program.phases), **peepholes)
 
 
 def row_image(program: Program, post: int) -> list:
-    """The row memory of a post: bias lowest, then the second bias, then the row's shift."""
+    """The row memory of a post: bias lowest, then the second bias, the weight of c, the row's
+    shift.
+    """
     fmt = row_format(program)
     mask = (1 << fmt.bias_width) - 1
     bias, split = _biases(program, fmt.lift)
     words = []
     shifts = _shifts(program) + fmt.lift - fmt.base_shift
     own = slice(post, None, program.posts)
-    for b, s, shift in zip(bias[own].tolist(), split[own].tolist(), shifts[own].tolist(),
-                           strict=True):
+    codes, _ = _peepholes(program, fmt.lift)
+    for b, s, p, shift in zip(bias[own].tolist(), split[own].tolist(), codes[own].tolist(),
+                              shifts[own].tolist(), strict=True):
         word = b & mask
         if fmt.split:
             word |= (s & mask) << fmt.bias_width
+        if fmt.peephole_width:
+            place = fmt.width - fmt.shift_width - fmt.peephole_width
+            word |= (p & ((1 << fmt.peephole_width) - 1)) << place
         words.append(word | shift << (fmt.width - fmt.shift_width))
     return words

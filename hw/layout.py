@@ -1,6 +1,7 @@
 """Shapes of what travels between the engine's parts, sized for one program."""
 
 from dataclasses import dataclass
+from enum import IntEnum
 
 from amaranth import *
 from amaranth.lib import data
@@ -17,6 +18,8 @@ __all__ = ["Function", "Layout"]
 
 # Codes of the element-wise function in a row's tag.
 Function = {Activation.IDENTITY: 0, Activation.RELU: 1, Activation.SIGMOID: 2, Activation.TANH: 3}
+
+_PLAIN = IntEnum("Op", [(op.name, op.value) for op in Op if op < Op.CELL])
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,6 +62,11 @@ class Layout:
         return max(1, ceil_log2(len(self.program.phases)))
 
     @property
+    def op_shape(self) -> type[IntEnum]:
+        """``Op`` as far as it is needed: Verilog lists the members."""
+        return Op if self.program.peepholes else _PLAIN
+
+    @property
     def style_bits(self) -> int:
         """Index of a style; 0 where all phases have the same."""
         return ceil_log2(len(self.program.styles))
@@ -97,8 +105,12 @@ class Layout:
     @property
     def kept_bits(self) -> int:
         """Word address in the sequence memory."""
-        words = self.kept_words * self.kept_regions * self.program.max_steps
-        return max(1, ceil_log2(words))
+        return max(1, ceil_log2(self.kept_depth))
+
+    @property
+    def kept_depth(self) -> int:
+        """Words of the sequence memory."""
+        return self.kept_words * self.kept_regions * self.program.max_steps
 
     @property
     def input_depth(self) -> int:
@@ -168,7 +180,7 @@ class Layout:
         style = {"style": self.style_bits} if self.style_bits else {}
         return data.StructLayout({
             "valid": 1, **style,
-            "op": Op, "function": 2, "gate": 2,
+            "op": self.op_shape, "function": 2, "gate": 2,
             "anchor": 1,             # the neurons' last row: their results come of it
             "group": self.group_bits,  # index of the neurons' states and trace
             "dest": self.group_bits,   # index at which the results are written

@@ -59,9 +59,8 @@ def _trace(core) -> list:
     program = core.layout.program
     records = []
     for phase in program.phases:
-        if phase.op in (Op.RESET, Op.UPDATE):
-            continue
-        for signal in ("h", "c") if phase.op is Op.LSTM else ("h",):
+        shown = {Op.RESET: "", Op.UPDATE: "", Op.LSTM: "hc", Op.CELL: "c"}.get(phase.op, "h")
+        for signal in shown:
             records.append({"signal": signal, "layer": phase.layer, "base": phase.unit_base,
                             "name": program.network.layers[phase.layer].name,
                             "units": phase.units, "last_only": phase.last_only,

@@ -21,6 +21,8 @@ class Op(IntEnum):
     RESET = 3      # rh = sigmoid(a) * h: first phase of a reset-before GRU
     UPDATE = 4     # z = sigmoid(a), kept: second phase
     CANDIDATE = 5  # h = n + z*(h - n), n = tanh(a): third phase
+    CELL = 6       # LSTM with peepholes: c of the rows i, f, g; first phase
+    HIDDEN = 7     # h of the row o, which sees the new c: second phase
 
 
 class Source(IntEnum):
@@ -89,6 +91,11 @@ class Phase:
     to_sequence : bool
         Its results are kept, step by step, for the next sweep.
     style : Style
+    gates : tuple of int
+        Which of its cell's gates a neuron's rows are, in order. Empty: all of them.
+    peephole : int64 (rows,) or None
+    peephole_lift : int
+        As ``IntCell``'s.
     """
 
     layer: int
@@ -111,6 +118,14 @@ class Phase:
     reverse: bool = False
     to_sequence: bool = False
     style: Style = Style()
+    gates: tuple = ()
+    peephole: np.ndarray | None = None
+    peephole_lift: int = 0
+
+    @property
+    def row_gates(self) -> tuple:
+        """The gate of each of a neuron's rows."""
+        return self.gates or tuple(range(self.rows_per_unit))
 
     @property
     def rows(self) -> int:

@@ -52,8 +52,6 @@ class Program:
         True: the output is the index of the largest result instead of the results.
     load_weights : bool
         True: the weights come over the input stream after a reset, not from a ROM.
-    max_steps : int
-        Longest sequence that a buffered network can store; 0 for others, which store none.
     """
 
     network: IntNetwork
@@ -69,7 +67,11 @@ class Program:
     table: TanhTable
     argmax: bool = False
     load_weights: bool = False
-    max_steps: int = 0
+
+    @property
+    def max_steps(self) -> int:
+        """Longest sequence that is stored, where a layer is reverse; 0 for others: no limit."""
+        return self.network.max_steps
 
     @property
     def n_sweeps(self) -> int:
@@ -100,6 +102,21 @@ class Program:
     def styles(self) -> tuple:
         """The different styles of the phases' element-wise steps."""
         return tuple(dict.fromkeys(phase.style for phase in self.phases))
+
+    @property
+    def names_gates(self) -> bool:
+        """True if a phase has not all gates of its cell."""
+        return any(phase.gates for phase in self.phases)
+
+    @property
+    def peepholes(self) -> bool:
+        """True if rows see their neuron's cell state."""
+        return self.uses(Op.CELL)
+
+    @property
+    def couples(self) -> bool:
+        """True if an LSTM has no rows of f."""
+        return any(style.coupled for style in self.styles)
 
     @property
     def clips(self) -> bool:
@@ -255,7 +272,7 @@ def _packing(network: IntNetwork, lanes: int) -> Packing:
 def make_program(network: IntNetwork, *, lanes: int, cols: int = 1, posts: int = 1,
                  argmax: bool = False, load_weights: bool = False,
                  pipeline: Pipeline = DEEP, wide: bool = False, pack: bool = False,
-                 max_steps: int = 0, table: TanhTable | None = None) -> Program:
+                 table: TanhTable | None = None) -> Program:
     """Lay a network out.
 
     Parameters
@@ -272,9 +289,6 @@ def make_program(network: IntNetwork, *, lanes: int, cols: int = 1, posts: int =
         See ``Program``.
     pack : bool
         Two weights to a multiplier; for weights of up to 8 bits, and an even number of lanes.
-    max_steps : int
-        The longest sequence, of a network with reverse layers, if not the network's own; others
-        have no limit.
     table : TanhTable or None
         In place of the network's own, as in ``golden.model.run_golden``.
 
@@ -288,10 +302,9 @@ def make_program(network: IntNetwork, *, lanes: int, cols: int = 1, posts: int =
         If lanes, cols or posts are out of range or do not go together.
     """
     _check_array(lanes, cols, posts)
-    max_steps = max_steps or network.max_steps
-    if network.buffered and not 1 <= max_steps <= MAX_STEPS:
+    if network.buffered and not 1 <= network.max_steps <= MAX_STEPS:
         raise ValueError(f"A network with reverse layers stores each sequence: max_steps must be 1 "
-                         f"to {MAX_STEPS}, not {max_steps}")
+                         f"to {MAX_STEPS}, not {network.max_steps}")
     packing = _packing(network, lanes) if pack else None
     build = Builder(network, word=max(cols, posts), posts=posts)
     for idx in sorted(range(len(network.layers)), key=lambda idx: build.sweeps[idx]):
@@ -299,5 +312,5 @@ def make_program(network: IntNetwork, *, lanes: int, cols: int = 1, posts: int =
     return Program(network=network, lanes=lanes, cols=cols, posts=posts, pipeline=pipeline,
                    wide=wide, packing=packing, phases=tuple(build.phases),
                    unit_base=tuple(build.bases), n_units=build.n_units, argmax=argmax,
-                   load_weights=load_weights, max_steps=max_steps if network.buffered else 0,
+                   load_weights=load_weights,
                    table=table or make_table(network.pre, network.gate))

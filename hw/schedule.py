@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .program import Phase, Program, Source
+from .program import Op, Phase, Program, Source
 
 __all__ = ["Latencies", "Schedule", "Sweep", "make_schedule"]
 
@@ -34,12 +34,15 @@ class Latencies:
         A result's write to its word at the output port.
     dump : int
         A last state's address to its write into the output buffer.
+    cell : int
+        A neuron's last row in a ``CELL`` phase to the first row that may see its new c.
     """
 
     mac: int
     post: int
     output: int
     dump: int
+    cell: int = 0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -190,9 +193,14 @@ def _results(program: Program, last: bool) -> int:
 
 def _ready(phase: Phase, last_issue, program: Program, latencies: Latencies) -> np.ndarray:
     """First cycle in which each group of results can be asked for, int64 (groups,)."""
+    return _rows_at(phase, last_issue, program.slots) + latencies.mac + latencies.post + 1
+
+
+def _rows_at(phase: Phase, last_issue, slots: int) -> np.ndarray:
+    """Cycle of each group's last row, but for the constant way through the array; int64 (groups,).
+    """
     turns = np.arange(1, phase.groups + 1) * phase.rows_per_unit - 1
-    passes, slots = turns // program.slots, turns % program.slots
-    return last_issue[passes] + latencies.mac + slots + latencies.post + 1
+    return last_issue[turns // slots] + turns % slots
 
 
 def _last_slots(phase: Phase, slots: int) -> int:
@@ -249,6 +257,11 @@ def _sweep(program: Program, phases: tuple, latencies: Latencies) -> Sweep:
                 start = max(start, _latest(covered, column, *columns))
             column += segment.words(cols)
         gap = max(0, min(slots, phase.turns) - length) if passes > 1 else 0
+        if phase.op is Op.HIDDEN:
+            # Its row of each neuron sees the cell state that the phase before makes.
+            made = _rows_at(phases[len(starts) - 1], last_issues[-1], slots) + latencies.cell
+            seen = _rows_at(phase, length - 1 + np.arange(passes) * (length + gap), slots)
+            start = max(start, int((made - seen).max()))
         issues = start + length - 1 + np.arange(passes) * (length + gap)
         waits.append(start - now)
         gaps.append(gap)

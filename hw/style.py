@@ -17,16 +17,19 @@ class Style:
     ----------
     limits : (int or None, int or None)
         Bounds of the pre-activations at the places f and g, in their codes.
+    coupled : bool
+        An LSTM without rows of f: f = 1 - i.
     """
 
     limits: tuple = (None, None)
+    coupled: bool = False
 
 
 def style_of(layer: IntLayer) -> Style:
     """The style of a layer's phases."""
     places = 1 if layer.cell in (Cell.RNN, Cell.LINEAR) else 2
     limits = tuple(layer.place(idx).limit for idx in range(places))
-    return Style(limits=(*limits, None)[:2])
+    return Style(limits=(*limits, None)[:2], coupled=layer.coupled)
 
 
 def select(program, ops, tag, shape, pick) -> Value:

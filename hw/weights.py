@@ -67,7 +67,8 @@ class WeightMemory(wiring.Component):
             mask = (1 << (high - low)) - 1
             m.submodules[f"group{group}"] = memory = family.ram(
                 width=high - low, depth=depth, init=[(word >> low) & mask for word in image],
-                writable=program.load_weights, latency=pipeline.ram)
+                writable=program.load_weights, one_port=program.load_weights,
+                latency=pipeline.ram)
             m.d.comb += [memory.r_addr.eq(addresses[group]),
                          self.data[low:high].eq(
                              # Memories and multipliers may lie far apart.

@@ -130,7 +130,8 @@ def expected_trace(layout: Layout, golden: GoldenRun, signal: str, steps: int,
             for phase in layout.program.sweeps[sweep]:
                 values = golden.signals[phase.layer].get(signal)
                 skipped = phase.last_only and t < steps - 1
-                if values is None or skipped or phase.op in (Op.RESET, Op.UPDATE):
+                other = Op.CELL if signal == "h" else Op.HIDDEN
+                if values is None or skipped or phase.op in (Op.RESET, Op.UPDATE, other):
                     continue
                 codes = values[s, 0 if phase.last_only else steps - 1 - t if phase.reverse else t]
                 records += [(phase.unit_base + j, int(code) & ((1 << width) - 1))

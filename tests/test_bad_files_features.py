@@ -29,9 +29,10 @@ def _lengths(values=None):
     return net
 
 
-def _peepholes():
-    net = build.bare()
-    net.nodes[-1].input.extend(["", "", "", net.weight(1, 9)])
+def _peepholes(*shape, kind="LSTM"):
+    net = build.bare(kind)
+    net.nodes[-1].input.extend([""] * (7 - len(net.nodes[-1].input)))
+    net.nodes[-1].input.append(net.weight(*shape))
     return net
 
 
@@ -46,8 +47,6 @@ def _state_of_data():
 
 
 NOT_YET = [
-    ("input_forget", lambda: attribute(input_forget=1), "input_forget=1 .coupled gates. is not"),
-    ("peepholes", _peepholes, "has peepholes .input P.; train it without"),
     ("lengths of two", lambda: _lengths([4, 4]), "is int32 of the shape .2,.; it must hold"),
     ("lengths 5 of 4", lambda: _lengths([5]), "holds lengths from 5 to 5; they must be 1 to 4"),
     ("lengths 0", lambda: _lengths([0]), "sequence_lens 'const_3': holds lengths from 0 to 0"),
@@ -82,6 +81,10 @@ NEVER = [
     ("direction of another kind", lambda: attribute(direction=1), "'direction' must be a text"),
     *((f"clip {value}", lambda v=value: attribute(clip=v), "clip must be above 0 and finite, not")
       for value in (0.0, -1.0, float("nan"), float("inf"))),
+    ("input_forget 2", lambda: attribute(input_forget=2), "input_forget must be 0 or 1, not 2"),
+    ("short peepholes", lambda: _peepholes(1, 6), r"P \('const_3'\) has the shape \(1, 6\)"),
+    ("peepholes of two directions", lambda: _peepholes(2, 9), r"has the shape \(2, 9\), but"),
+    ("peepholes of a GRU", lambda: _peepholes(1, 9, kind="GRU"), "inputs"),
     ("activations as one text", lambda: attribute(activations="Tanh"), "must be texts, not a text"),
 ]
 

@@ -32,12 +32,14 @@ GROUPS = {
     30: "cells: X of three values, X of two axes", 31: "cells: open values, open batch, "
         "batch and values open",
     32: "features: two directions, forward",
-    33: "features: reverse LSTM, bidirectional GRU, bidirectional, with its weights",
+    33: "features: bidirectional, with the weights of one, no such direction, "
+        "two directions, reverse",
     34: "cells: direction sideways", 35: "cells: layout 2, layout in opset 13",
-    36: "features: clip 0.5, clip nan, clip -1.0", 37: "features: input_forget",
+    36: "features: clip nan, clip -1.0", 37: "features: input_forget 2",
     38: "features: affine, hard sigmoid, softplus, relu in an LSTM, alpha",
     39: "cells: two activations, unknown activation, lower-case activations",
-    40: "features: peepholes", 41: "features: lengths 5 of 4, lengths in floats",
+    40: "features: short peepholes, peepholes of a GRU",
+    41: "features: lengths 5 of 4, lengths in floats",
     42: "features: state computed from data", 43: "cells: W at run time, W computed from data",
     44: "cells: no bias", 45: "cells: reset before, reset after, reset 2",
     46: "cells: Y_h alone, Y_c alone, renamed, four outputs, output twice",

@@ -56,3 +56,48 @@ def test_clip_wrong(tmp_path, clip):
     net = build.bare("GRU")
     net.nodes[-1].attribute.append(build.helper.make_attribute("clip", clip))
     assert "clip must be above 0 and finite, not " in refused(net, tmp_path)
+
+
+def peepholes(*, zero=False):
+    """A change to a net: P at its node."""
+    def add(net):
+        node = net.nodes[-1]
+        node.input.extend([""] * (7 - len(node.input)))
+        node.input.append(net.const(np.zeros((1, 9)), np.float32) if zero else net.weight(1, 9))
+    return add
+
+
+@pytest.mark.parametrize("large_state", [False, True])
+@pytest.mark.parametrize("attrs", [{}, {"clip": 0.5}])
+@pytest.mark.parametrize("coupled, with_peepholes", [(1, False), (0, True), (1, True)])
+def test_coupled_and_peepholes(tmp_path, coupled, with_peepholes, attrs, large_state):
+    """f = 1 - i; i and f see the old cell state, o the new one. The bound comes behind it."""
+    change = peepholes() if with_peepholes else None
+    layer, found = matched(tmp_path, "LSTM", input_forget=coupled, change=change,
+                           large_state=large_state, **attrs)
+    assert layer.coupled is bool(coupled) and (layer.peephole is not None) is with_peepholes
+    _, plain = matched(tmp_path, "LSTM", large_state=large_state, **attrs)
+    for name in ("Y", "Y_c"):
+        assert np.abs(found[name] - plain[name]).max() > 1e-2
+
+
+def test_peepholes_of_zeros(tmp_path):
+    """Nothing is built for them."""
+    layer, _ = matched(tmp_path, "LSTM", change=peepholes(zero=True))
+    assert layer.peephole is None
+
+
+def test_two_directions(tmp_path):
+    """Each direction has peepholes of its own."""
+    net = build.Net()
+    x = net.input("x", [6, 1, 4])
+    y = net.op("LSTM", x, net.weight(2, 12, 4), net.weight(2, 12, 3), net.weight(2, 24), "", "",
+               "", net.weight(2, 9), outputs=["y"], hidden_size=3, direction="bidirectional",
+               input_forget=1, clip=0.7)
+    y = net.op("Reshape", net.op("Transpose", y, perm=[0, 2, 1, 3]), net.ints(0, 0, -1))
+    net.op("MatMul", y, net.weight(6, 2), outputs=["out"])
+    net.output("out")
+    network = import_onnx(net.save(tmp_path / "net.onnx"))
+    assert check_against_onnx(network, tmp_path / "net.onnx", random_batch(network)) < 1e-5
+    first, second = (layer.peephole for layer in network.layers[:2])
+    assert not np.array_equal(first, second) and not first[1].any() and not second[1].any()

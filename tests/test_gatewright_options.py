@@ -46,7 +46,8 @@ def test_each_toml_key_is_read(tmp_path):
     other = {"weight_width": "5", "act_width": "9", "cell_width": "20", "method": '"percentile"',
              "rounding": '"nearest"', "operand_width": "24", "per_row": "false", "headroom": "3",
              "lanes": "7", "cols": "4", "posts": "7", "pipeline": '"shallow"', "pack": "false",
-             "wide_streams": "true", "deadline": '"10us"', "max_cycles": "9", "max_dsp": "8",
+             "wide_streams": "true", "deadline": '"10us"', "max_cycles": "9",
+             "max_steps": "30", "max_dsp": "8",
              "max_bram": "7", "clock": "66", "argmax": "true", "load_weights": "true",
              "targets": '["up5k"]', "sequences": "9", "seed": "0", "portable": "true"}
     assert set(other) == set(Options.model_fields)

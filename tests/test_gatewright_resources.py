@@ -19,6 +19,12 @@ NETWORKS = {
     "reset_before": make_network(("gru_reset_before", 5), ("lstm", 4), inputs=2),
     "deep": make_network(("gru", 6), ("rnn", 8), ("lstm", 20), inputs=4),
     "tokens": make_network(("lstm", 8), embedding=(40, 6)),
+    "both": make_network(("lstm", 6), ("lstm", 6, "reverse", (-1,)), ("gru", 5, (0, 1)),
+                         ("gru", 5, "reverse", (0, 1)), ("linear", 3, (2, 3)), inputs=5),
+    "both_tokens": make_network(("gru", 6), ("gru", 6, "reverse", (-1,)),
+                                ("linear", 3, "final", (0, 1)), embedding=(40, 6)),
+    "peepholes": make_network(("lstm", 9, {"peephole": 1.0, "clip": 1.0}),
+                              ("lstm", 5, {"coupled": True}), ("gru", 3), inputs=5),
     "linear": make_network(("linear", 30, "tanh"), inputs=10),
 }
 INTEGERS = {name: make_integer(network, make_batch(network, 4, 6))[0]
@@ -123,6 +129,13 @@ def test_chosen_blocks(family, memory, want):
 def test_ecp5_blocks(width, depth, cols, want):
     made = resources.Memory(name="memory", width=width, depth=depth, cols=cols)
     assert ram_blocks(made, "ecp5", named=True) == {"bram": want}
+
+
+@pytest.mark.parametrize(("name", "want"), [("weights", {"spram": 1}), ("cells", {"bram": 4})])
+def test_ice40_blocks(name, want):
+    """States are read and written in the same cycle, which a single-port memory cannot do."""
+    made = resources.Memory(name=name, width=16, depth=1024)
+    assert ram_blocks(made, "ice40", named=True) == want
 
 
 # What Yosys 0.70 made of products of two widths; a MULT9X9 is half a block.

@@ -1,4 +1,5 @@
-"""iCE40 multipliers against the portable ones and against Yosys' model of the block, in Verilator.
+"""iCE40 multipliers against the portable ones and against Yosys' model of the block, in Verilator;
+and what goes into the single-port memories.
 
 One program holds a pair of each width twice: with our model of SB_MAC16 (``sim/models/ice40.v``),
 and with the one that Yosys brings along. Same operands, same products, every cycle.
@@ -12,9 +13,10 @@ import pytest
 from amaranth import *
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
+from networks import make_batch, make_integer, make_network
 
 from hw import blocks, ice40
-from hw.emit import to_verilog
+from hw.emit import generate, to_verilog
 from sim.build import find_simulator
 from sim.models import with_models
 from synth.tools import find_tool, run_tool
@@ -196,3 +198,24 @@ def test_what_is_left_to_synthesis(a_width, b_width, latency, named):
     made = ice40.make_multiplier(a_width, b_width, latency=latency)
     assert made.latency == latency
     assert ("SB_MAC16 #" in to_verilog(made, "product")) == named
+
+
+@pytest.mark.parametrize(("depth", "options", "single"), [
+    (1024, {"one_port": True}, True), (1023, {"one_port": True}, False), (1024, {}, False),
+    (16384, {"writable": True}, False), (1024, {"one_port": True, "init": [1]}, False),
+    (1024, {"one_port": True, "latency": 1}, False)])
+def test_memories_with_one_port(depth, options, single):
+    """SPRAM serves only whoever never reads and writes in one cycle, and brings no contents."""
+    made = ice40.make_ram(width=16, depth=depth, **options)
+    assert ("SB_SPRAM256KA" in to_verilog(made, "memory")) == single
+
+
+@pytest.mark.parametrize("cell", ["lstm", "gru", "gru_reset_before"])
+def test_states_need_two_ports(monkeypatch, cell):
+    """However large it is: a state is read while another is written. Weights are not."""
+    monkeypatch.setattr(ice40, "SPRAM_FROM", 1)
+    network = make_network((cell, 8), inputs=3)
+    integer, _ = make_integer(network, make_batch(network, 2, 3), operand_width=16)
+    core = generate(integer, lanes=4, load_weights=True, family="ice40")
+    assert core.layout.program.weight_bits == 2 * ice40.WIDTH
+    assert len(re.findall(r"^ *SB_SPRAM256KA ", core.verilog, re.MULTILINE)) == 2

@@ -5,7 +5,7 @@ run without a pause whose cycle count must be the schedule's, and a run with ran
 sides. All must show the same words, traces and counters.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import pytest
@@ -174,9 +174,11 @@ def build(case: Case, *, seed: int = 0):
     network = make_network(*case.layers, seed=seed, **case.network)
     integer, codes = make_integer(network, make_batch(network, case.sequences, case.steps),
                                   **case.options)
+    if case.max_steps:
+        integer = replace(integer, max_steps=case.max_steps)
     program = make_program(integer, lanes=case.lanes, cols=case.cols, posts=case.posts,
                            argmax=case.argmax, load_weights=case.load_weights, wide=case.wide,
-                           pack=case.pack, max_steps=case.max_steps or case.steps,
+                           pack=case.pack,
                            pipeline=pipeline_named(case.pipeline))
     return make_layout(program), codes, run_golden(integer, codes)
 
