@@ -20,8 +20,6 @@ from golden.quantise import QuantOptions
 from golden.tables import EXHAUSTIVE, activate, line_error, make_table
 from tests import operator_scores as operators
 
-WAITING = {"test_lstm_with_peepholes": "has peepholes"}
-
 
 @pytest.fixture(scope="module")
 def suite():
@@ -45,13 +43,10 @@ def test_node_test(suite, name):
     suite(f"{name}_cpu").run(result)
     assert result.testsRun == 1 and not result.skipped
     faults = [text for _, text in (*result.errors, *result.failures)]
-    if name in WAITING:
-        assert len(faults) == 1 and WAITING[name] in faults[0]
-    else:
-        assert not faults, faults[0]
+    assert not faults, faults[0]
 
 
-@pytest.mark.parametrize("name", [name for name in operators.NAMES if name not in WAITING])
+@pytest.mark.parametrize("name", operators.NAMES)
 def test_node_test_as_a_core(name):
     case = operators.cases()[name]
     prepared = GatewrightBackend.prepare(case.model, options=HARDWARE, array={"lanes": 4})
