@@ -21,7 +21,7 @@ from sim.fast import FastSimulator
 from . import steps
 from .data import load_batch
 from .errors import GatewrightError
-from .layout import batch_axis
+from .layout import joined
 from .onnx_check import graph_outputs
 from .onnx_import import import_onnx
 
@@ -56,7 +56,7 @@ class Run:
                    for name, values in signals.items()}
                   for layer, signals in zip(integer.layers, self.result.run.signals)]
         made = graph_outputs(network, traces, batch.lengths)
-        self.outputs = [_joined(made[binding.name], binding) for binding in network.outputs]
+        self.outputs = [joined(made[binding.name], binding) for binding in network.outputs]
 
     def simulate(self, array: dict, folder: Path) -> None:
         """Build the core of an array and compare every word and state; GatewrightError if one
@@ -70,13 +70,6 @@ class Run:
         if not found.passed:
             raise GatewrightError("the core", found.difference["message"], "please report this")
         self.words = found.words
-
-
-def _joined(array: np.ndarray, binding) -> np.ndarray:
-    """(n, *graph dims) of one sequence each as the graph's own tensor of all of them."""
-    axis = batch_axis(binding)
-    whole = array[0] if axis is None else np.concatenate(list(array), axis)
-    return whole.astype(binding.dtype)
 
 
 class Prepared(BackendRep):

@@ -5,7 +5,9 @@
 writes the table; ``test_onnx_backend.py`` checks that it is what this tree computes.
 """
 
+import tempfile
 import warnings
+from collections import Counter
 from functools import lru_cache
 from pathlib import Path
 
@@ -14,11 +16,12 @@ import numpy as np
 from gatewright.backend import WIDE, GatewrightBackend
 from golden.network import IntNetwork
 from golden.quantise import QuantOptions, Rounding
+from tests.drawn_operators import COUNT, draw, outcome
 
 __all__ = ["NAMES", "PRESETS", "cases", "document", "scores"]
 
 DOCUMENT = Path(__file__).parent.parent / "docs" / "operators.md"
-BEGIN, END = "<!-- node tests -->", "<!-- /node tests -->"
+PARTS = ("node tests", "drawn nodes")
 NAMES = tuple(f"test_{name}" for name in (
     "simple_rnn_defaults", "simple_rnn_with_initial_bias", "rnn_seq_length",
     "simple_rnn_batchwise", "simple_rnn_reverse", "simple_rnn_bidirectional", "gru_defaults",
@@ -76,12 +79,28 @@ def table() -> str:
     return "\n".join(lines)
 
 
-def document(text: str, begin: str, end: str, made: str) -> str:
-    """A document with what stands between two of its lines replaced."""
-    head, rest = text.split(begin + "\n")
-    return head + begin + "\n" + made + "\n" + end + rest.split(end)[1]
+def drawn() -> str:
+    """Markdown: a line an operator, of the drawn nodes."""
+    counts = Counter()
+    with tempfile.TemporaryDirectory() as folder:
+        for case in map(draw, range(COUNT)):
+            counts[case.op, outcome(case, Path(folder))] += 1
+    lines = ["| operator | equal to onnxruntime | refused, and said why |", "|---|---|---|"]
+    for op in ("RNN", "GRU", "LSTM"):
+        refused = ", ".join(f"{n} {why}" for (of, why), n in sorted(counts.items())
+                            if of == op and why)
+        lines.append(f"| {op} | {counts[op, '']} | {refused or 'none'} |")
+    return "\n".join(lines)
+
+
+def document(text: str) -> str:
+    """The document with its two tables made anew."""
+    for part, made in zip(PARTS, (table(), drawn()), strict=True):
+        begin, end = f"<!-- {part} -->\n", f"<!-- /{part} -->"
+        head, rest = text.split(begin)
+        text = head + begin + made + "\n" + end + rest.split(end)[1]
+    return text
 
 
 if __name__ == "__main__":
-    DOCUMENT.write_text(document(DOCUMENT.read_text(encoding="utf-8"), BEGIN, END, table()),
-                        encoding="utf-8")
+    DOCUMENT.write_text(document(DOCUMENT.read_text(encoding="utf-8")), encoding="utf-8")

@@ -59,8 +59,7 @@ def test_node_test_as_a_core(name):
 
 def test_document_is_current():
     text = operators.DOCUMENT.read_text(encoding="utf-8")
-    assert text == operators.document(text, operators.BEGIN, operators.END, operators.table()), \
-        "run: python -m tests.operator_scores"
+    assert text == operators.document(text), "run: python -m tests.operator_scores"
 
 
 def test_backend_says_what_it_cannot_do():
