@@ -7,8 +7,9 @@ from pathlib import Path
 
 import numpy as np
 
-from golden.cells import Function, Place
+from golden.cells import Place
 from golden.fixed import Fixed
+from golden.functions import Function
 from golden.network import (
     Activation,
     Binding,

@@ -14,8 +14,9 @@ from types import MappingProxyType
 import numpy as np
 
 from .fixed import Fixed
+from .functions import TABLED, Activation, Function
 
-__all__ = ["Activation", "Cell", "FloatCell", "Function", "GATES", "IntCell", "PLACES", "Place"]
+__all__ = ["Cell", "FloatCell", "GATES", "IntCell", "PLACES", "Place", "default_functions"]
 
 
 class Cell(StrEnum):
@@ -26,39 +27,32 @@ class Cell(StrEnum):
     GRU = "gru"                            # reset after the product: linear_before_reset=1
     GRU_RESET_BEFORE = "gru_reset_before"  # linear_before_reset=0
     LINEAR = "linear"                      # y = activation(a), no recurrence
+    MEAN = "mean"                          # y = mean over the steps of a sequence
+    MAX = "max"                            # y = the largest over the steps
 
+    @property
+    def recurrent(self) -> bool:
+        """True where a step depends on the one before it."""
+        return self not in (Cell.LINEAR, Cell.MEAN, Cell.MAX)
 
-class Activation(StrEnum):
-    """Element-wise function."""
-
-    IDENTITY = "identity"
-    RELU = "relu"
-    SIGMOID = "sigmoid"
-    TANH = "tanh"
+    @property
+    def pools(self) -> bool:
+        """True for one result a sequence, of all its steps."""
+        return self in (Cell.MEAN, Cell.MAX)
 
 
 GATES = MappingProxyType({
-    Cell.RNN: ("a",), Cell.LINEAR: ("a",), Cell.LSTM: ("i", "f", "g", "o"),
+    Cell.RNN: ("a",), Cell.LINEAR: ("a",), Cell.MEAN: ("a",), Cell.MAX: ("a",),
+    Cell.LSTM: ("i", "f", "g", "o"),
     Cell.GRU: ("r", "z", "n"), Cell.GRU_RESET_BEFORE: ("r", "z", "n"),
 })
 
 # The place of each gate's function; an LSTM's third place has no row.
 PLACES = MappingProxyType({
-    Cell.RNN: (0,), Cell.LINEAR: (0,), Cell.LSTM: (0, 0, 1, 0),
+    Cell.RNN: (0,), Cell.LINEAR: (0,), Cell.MEAN: (0,), Cell.MAX: (0,),
+    Cell.LSTM: (0, 0, 1, 0),
     Cell.GRU: (0, 0, 1), Cell.GRU_RESET_BEFORE: (0, 0, 1),
 })
-
-
-@dataclass(frozen=True, kw_only=True)
-class Function:
-    """A function of a place.
-
-    Parameters
-    ----------
-    activation : Activation
-    """
-
-    activation: Activation
 
 
 _SIGMOID, _TANH = Function(activation=Activation.SIGMOID), Function(activation=Activation.TANH)
@@ -66,7 +60,8 @@ _DEFAULTS = MappingProxyType({Cell.LSTM: (_SIGMOID, _TANH, _TANH), Cell.GRU: (_S
                               Cell.GRU_RESET_BEFORE: (_SIGMOID, _TANH)})
 
 
-def _defaults(cell: Cell, activation: Activation) -> tuple:
+def default_functions(cell: Cell, activation: Activation = Activation.TANH) -> tuple:
+    """The ``Function`` of each place of a cell; ``activation`` of one that has a single place."""
     return _DEFAULTS.get(cell) or (Function(activation=activation),)
 
 
@@ -76,6 +71,8 @@ class FloatCell:
 
     Parameters
     ----------
+    own_functions : tuple of Function
+        Of each place. Empty: the cell's defaults, or the layer's ``activation``.
     clip : float > 0 or None
         Bounds what goes into the functions of all gates to [-clip, clip]. The cell state that goes
         into an LSTM's h is not bounded: so onnxruntime does it.
@@ -85,6 +82,7 @@ class FloatCell:
         LSTM only, for i, f, o: i and f see P*c(t-1), o sees P*c(t).
     """
 
+    own_functions: tuple = ()
     clip: float | None = None
     coupled: bool = False
     peephole: np.ndarray | None = None
@@ -94,6 +92,10 @@ class FloatCell:
             raise ValueError(f"Layer {self.name!r}: clip must be above 0, not {self.clip!r}")
         if self.cell is not Cell.LSTM and (self.coupled or self.peephole is not None):
             raise ValueError(f"Layer {self.name!r}: only an LSTM has coupled gates or peepholes")
+        wanted = len(default_functions(self.cell))
+        if self.own_functions and len(self.own_functions) != wanted:
+            raise ValueError(f"Layer {self.name!r}: functions must be {wanted}, "
+                             f"not {len(self.own_functions)}")
         if self.peephole is not None and self.peephole.shape != (3, self.units):
             raise ValueError(f"Layer {self.name!r}: peepholes must be {(3, self.units)}, "
                              f"not {self.peephole.shape}")
@@ -101,7 +103,7 @@ class FloatCell:
     @property
     def functions(self) -> tuple:
         """The ``Function`` of each place."""
-        return _defaults(self.cell, self.activation)
+        return self.own_functions or default_functions(self.cell, self.activation)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -121,6 +123,17 @@ class Place:
     pre: Fixed
     out: Fixed
     limit: int | None = None
+
+    @property
+    def is_straight(self) -> bool:
+        """Identity or ReLU: the code goes through, with as many fractional bits as before."""
+        return self.function.activation in (Activation.IDENTITY, Activation.RELU)
+
+    @property
+    def is_curve(self) -> bool:
+        """Computed by lines of its own, not by those that serve every cell."""
+        tabled = self.function.activation in TABLED and self.out.frac == self.out.width - 1
+        return not self.is_straight and not tabled
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -146,7 +159,18 @@ class IntCell:
         """The function of place ``idx``."""
         if self.places:
             return self.places[idx]
-        return Place(function=_defaults(self.cell, self.activation)[idx], pre=self.pre, out=self.h)
+        function = default_functions(self.cell, self.activation)[idx]
+        return Place(function=function, pre=self.pre, out=self.h)
+
+    def format_of(self, signal: str, cell: Fixed) -> Fixed:
+        """The format of a named signal; ``cell`` is that of c."""
+        if signal == "c":
+            return cell
+        if signal in ("h", "rh"):
+            return self.h
+        places = {"g": 1, "n": 1, "pre_g": 1, "pre_n": 1, "pre_nx": 1, "pre_nh": 1, "tanh_c": 2}
+        place = self.place(places.get(signal, 0))
+        return place.pre if signal == "a" or signal.startswith("pre") else place.out
 
     @property
     def row_shift(self) -> np.ndarray:

@@ -8,9 +8,11 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from .cells import PLACES, Activation, Place
+from .cells import PLACES, Place
+from .curves import make_curve, trace_curve
 from .fixed import Fixed, bound, quantise, round_shift, saturate
-from .lengths import for_each_length
+from .functions import TABLED, Activation
+from .lengths import for_each_length, once
 from .network import Cell, FloatNetwork, IntLayer, IntNetwork
 from .reads import gather, in_order
 from .reference import Batch
@@ -111,14 +113,14 @@ def encode(network: FloatNetwork, integer: IntNetwork, batch: Batch) -> Codes:
 
 def _by_length(network: IntNetwork, codes: Codes, **options) -> "GoldenRun":
     """A run for the sequences of each length."""
-    once = [layer.last_only for layer in network.layers]
+    singles = once(network.layers)
 
     def both(index, steps):
         run = run_golden(network, codes.of_length(index, steps), **options)
         return run.signals + run.saturated
 
-    made = for_each_length(codes.lengths, codes.x.shape[1], 2 * once, both)
-    return GoldenRun(signals=made[:len(once)], saturated=made[len(once):])
+    made = for_each_length(codes.lengths, codes.x.shape[1], 2 * singles, both)
+    return GoldenRun(signals=made[:len(singles)], saturated=made[len(singles):])
 
 
 class _Counter:
@@ -149,7 +151,9 @@ def dot(vectors, weights) -> np.ndarray:
 def _apply(pre, place: Place, table: TanhTable, count: _Counter) -> np.ndarray:
     """A place's function. pre: int64 (B, H), format ``place.pre`` -> format ``place.out``."""
     function = place.function.activation
-    if function in (Activation.SIGMOID, Activation.TANH):
+    if place.is_curve:
+        return trace_curve(pre, make_curve(place.function, place.pre, place.out))
+    if function in TABLED:
         return activate(pre, table, function)
     if function is Activation.RELU:
         pre = np.maximum(pre, 0)
@@ -159,34 +163,36 @@ def _apply(pre, place: Place, table: TanhTable, count: _Counter) -> np.ndarray:
 def _lstm(layer: IntLayer, pre, c, network: IntNetwork, table: TanhTable,
           count: _Counter) -> dict:
     """pre(gate, c) gives a gate's int64 (B, H); c (B, H). c' = f*c + i*g, exact, rounded once."""
-    gate, cell, last = network.gate.frac, network.cell, layer.place(2)
+    cell, places = network.cell, [layer.place(idx) for idx in range(3)]
+    gate, g_frac, last_frac = (place.out.frac for place in places)
 
     def function(codes, idx):
-        return _apply(codes, layer.place(idx), table, count)
+        return _apply(codes, places[idx], table, count)
 
     pre_i, pre_g = pre("i", c), pre("g", c)
     i, g, signals = function(pre_i, 0), function(pre_g, 1), {}
     if layer.coupled:
-        f = saturate((1 << gate) - i, network.gate.width)
+        f = saturate((1 << gate) - i, layer.h.width)
     else:
         signals["pre_f"] = pre("f", c)
         f = function(signals["pre_f"], 0)
     fc, ig = f * c, i * g
-    frac = max(gate + cell.frac, 2 * gate)
-    total = (fc << (frac - gate - cell.frac)) + (ig << (frac - 2 * gate))
+    frac = gate + max(cell.frac, g_frac)
+    total = (fc << (frac - gate - cell.frac)) + (ig << (frac - gate - g_frac))
     c = count("c", round_shift(total, frac - cell.frac), cell.width)
     pre_o = pre("o", c)
     o = function(pre_o, 0)
-    tanh_c = function(saturate(round_shift(c, cell.frac - last.pre.frac), last.pre.width), 2)
-    h = count("h", round_shift(o * tanh_c, gate), layer.h.width)
+    pre = places[2].pre
+    tanh_c = function(saturate(round_shift(c, cell.frac - pre.frac), pre.width), 2)
+    h = count("h", round_shift(o * tanh_c, gate + last_frac - layer.h.frac), layer.h.width)
     return signals | {"pre_i": pre_i, "pre_g": pre_g, "pre_o": pre_o, "i": i, "f": f, "g": g,
                       "o": o, "c": c, "tanh_c": tanh_c, "h": h}
 
 
-def _blend(n, z, h, network: IntNetwork, count: _Counter) -> np.ndarray:
+def _blend(n, z, h, layer: IntLayer, count: _Counter) -> np.ndarray:
     """h' = n + z*(h - n), exact, rounded once."""
-    gate = network.gate.frac
-    return count("h", round_shift((n << gate) + z * (h - n), gate), network.gate.width)
+    gate = layer.place(0).out.frac
+    return count("h", round_shift((n << gate) + z * (h - n), gate), layer.h.width)
 
 
 def _peephole(layer: IntLayer, acc, c, gate: str) -> tuple:
@@ -234,7 +240,7 @@ def _step(layer: IntLayer, x, h, c, network: IntNetwork, table: TanhTable,
     a = pre("pre_rz", acc[:, rz] + recurrent(h, rz), rz, gates)
     r = _apply(a[:, :units], gates, table, count)
     z = _apply(a[:, units:], gates, table, count)
-    gate = network.gate.frac
+    gate = gates.out.frac
     if layer.cell is Cell.GRU:
         whole = replace(candidate, limit=None)  # the two parts: only their sum is bounded
         nx = pre("pre_nx", acc[:, last], last, whole)
@@ -248,7 +254,7 @@ def _step(layer: IntLayer, x, h, c, network: IntNetwork, table: TanhTable,
         extra = {"rh": rh}
     n = _apply(pre_n, candidate, table, count)
     return extra | {"pre_r": a[:, :units], "pre_z": a[:, units:], "pre_n": pre_n, "r": r, "z": z,
-                    "n": n, "h": _blend(n, z, h, network, count)}
+                    "n": n, "h": _blend(n, z, h, layer, count)}
 
 
 def run_golden(network: IntNetwork, codes: Codes, *, keep=("h", "c"),
@@ -292,8 +298,4 @@ def run_golden(network: IntNetwork, codes: Codes, *, keep=("h", "c"),
 
 def cell_format(network: IntNetwork, signal: str, layer: IntLayer) -> Fixed:
     """The format of a named signal of a layer."""
-    if signal == "c":
-        return network.cell
-    if signal.startswith("pre"):
-        return layer.pre
-    return layer.h if signal in ("h", "rh") else network.gate
+    return layer.format_of(signal, network.cell)

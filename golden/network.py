@@ -9,8 +9,9 @@ from enum import StrEnum
 
 import numpy as np
 
-from .cells import GATES, Activation, Cell, FloatCell, IntCell
+from .cells import GATES, Cell, FloatCell, IntCell
 from .fixed import Fixed
+from .functions import Activation
 
 __all__ = ["Activation", "Cell", "GATES", "Final", "Binding", "Initial", "FloatLayer",
            "FloatNetwork", "IntLayer", "IntNetwork"]

@@ -9,7 +9,14 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .cell_formats import make_places, peephole_codes, peephole_fracs
+from .cell_formats import (
+    make_places,
+    peephole_codes,
+    peephole_fracs,
+    range_format,
+    result_format,
+)
+from .cells import PLACES
 from .fixed import Fixed, quantise
 from .network import Activation, Cell, FloatLayer, FloatNetwork, IntLayer, IntNetwork
 from .options import MAX_LIFTED, QuantOptions
@@ -72,11 +79,6 @@ def _report_rows(name: str, values, codes, frac, width: int) -> TensorReport:
     return _report(name, values, codes, step, text, int(saturated))
 
 
-def _range_format(values, width: int, options: QuantOptions, spare: int) -> Fixed:
-    frac = int(choose_frac(values.reshape(1, -1), width, options.method)[0])
-    return Fixed(width=width, frac=frac - spare)
-
-
 def _weight_frac(weights, options: QuantOptions) -> np.ndarray:
     """Fraction of each row of a matrix, int64 (R,); rows of zeros are exact at any."""
     used = np.abs(weights).max(axis=1) > 0
@@ -116,17 +118,10 @@ def _align(layer: FloatLayer, trace: dict, fracs, h_frac: int, options: QuantOpt
     return min(((frac, *pair) for frac in fracs for pair in shifts), key=noise)
 
 
-def _result_format(layer: FloatLayer, h, gate: Fixed, options: QuantOptions) -> Fixed:
-    bounded = layer.activation in (Activation.SIGMOID, Activation.TANH)
-    if layer.cell not in (Cell.RNN, Cell.LINEAR) or bounded:
-        return gate
-    return _range_format(h, options.act_width, options, options.spare_bits)
-
-
 def _result_formats(network: FloatNetwork, traces: list, gate: Fixed,
                     options: QuantOptions) -> list:
     """The format of each layer's results; those that are read as one vector share the coarsest."""
-    own = [_result_format(layer, trace["h"], gate, options)
+    own = [result_format(layer, trace, gate, options)
            for layer, trace in zip(network.layers, traces, strict=True)]
     formats, before = list(own), None
     while formats != before:
@@ -191,17 +186,25 @@ def _integer_weights(layer: FloatLayer, trace: dict, initial_h, w_frac, r_frac,
     return w, r, bias_x, bias_h
 
 
-def _quantise_layer(layer: FloatLayer, trace: dict, initial_h, formats: tuple,
+def _quantise_layer(layer: FloatLayer, trace: dict, initial_h, formats: dict,
                     options: QuantOptions) -> IntLayer:
-    """Weights and biases of one layer. formats: x, h, pre of the tables, c, x_shift, h_shift."""
-    x, h, pre, cell, x_shift, h_shift = formats
+    """Weights and biases of one layer.
+
+    formats : dict of x, h, pre (of the tables), gate, cell, x_shift, h_shift
+    """
+    x, h, pre, cell = (formats[name] for name in ("x", "h", "pre", "cell"))
+    x_shift, h_shift = formats["x_shift"], formats["h_shift"]
     frac = _weight_frac(layer.w, options) + x.frac + x_shift
     if layer.r is not None:
         frac = np.minimum(frac, _weight_frac(layer.r, options) + h.frac + h_shift)
     tables = (layer.cell not in (Cell.RNN, Cell.LINEAR)
               or layer.activation in (Activation.SIGMOID, Activation.TANH))
+    places = make_places(layer, trace, formats, options)
     layer_pre = pre if tables else Fixed(width=pre.width, frac=h.frac)
-    frac = np.minimum(frac, layer_pre.frac + ACCUMULATOR_GUARD)
+    layer_pre = places[0].pre if places else layer_pre
+    pre_frac = np.repeat([(places[idx].pre if places else layer_pre).frac
+                          for idx in PLACES[layer.cell]], layer.units)
+    frac = np.minimum(frac, pre_frac + ACCUMULATOR_GUARD)
     peephole, lift = None, 0
     if layer.peephole is not None:
         frac = np.minimum(frac, frac.min() + MAX_ROW_SPREAD)
@@ -220,22 +223,22 @@ def _quantise_layer(layer: FloatLayer, trace: dict, initial_h, formats: tuple,
         w=w, r=r, bias_x=biases[0].astype(np.int64), bias_h=biases[1].astype(np.int64),
         acc_frac=frac, x=x, h=h, pre=layer_pre, x_shift=x_shift, h_shift=h_shift,
         last_only=layer.last_only, reads=layer.reads, reverse=layer.reverse,
-        reads_final=layer.reads_final, places=make_places(layer, pre=layer_pre, out=h),
-        coupled=layer.coupled, peephole=peephole, peephole_lift=lift)
+        reads_final=layer.reads_final, places=places, coupled=layer.coupled,
+        peephole=peephole, peephole_lift=lift)
     needed = made.acc_bound.bit_length() + 1
     if needed > most:
         raise ValueError(f"layer {layer.name!r}: its sums need {needed} accumulator bits, {remedy}")
     if peephole is not None:
         product = int(np.abs(peephole).max()).bit_length() + cell.width
         needed = max(needed + max(lift, 0), product + max(-lift, 0)) + 1
-    lifted = needed + max(0, int((layer_pre.frac - frac).max()))
+    lifted = needed + max(0, int((pre_frac - frac).max()))
     if lifted > MAX_LIFTED:
         raise ValueError(f"layer {layer.name!r}: its sums need {lifted} bits at the scale of its "
                          f"results, more than {MAX_LIFTED}; its weights must be smaller")
     return made
 
 
-def _layer_reports(layer: FloatLayer, made: IntLayer, trace: dict, gate: Fixed, cell: Fixed,
+def _layer_reports(layer: FloatLayer, made: IntLayer, trace: dict, cell: Fixed,
                    options: QuantOptions):
     """The table's lines of one layer: weights first, then what flows."""
     prefix, frac = layer.name, made.acc_frac
@@ -256,13 +259,7 @@ def _layer_reports(layer: FloatLayer, made: IntLayer, trace: dict, gate: Fixed, 
     for signal, values in trace.items():
         if signal == "x":
             continue
-        if signal in ("a",) or signal.startswith("pre"):
-            fmt = made.pre
-        elif signal == "c":
-            fmt = cell
-        else:
-            fmt = made.h if signal == "h" else gate
-        yield _report_values(f"{prefix}.{signal}", values, fmt)
+        yield _report_values(f"{prefix}.{signal}", values, made.format_of(signal, cell))
 
 
 def _longest(network: FloatNetwork, calibration: Batch) -> int:
@@ -303,14 +300,14 @@ def quantise_network(network: FloatNetwork, calibration: Batch,
     cells += [layer.initial_c.value for layer in network.layers
               if layer.initial_c.value is not None]
     cell_values = np.concatenate(cells) if cells else np.ones(1)
-    cell = _range_format(cell_values, options.cell_width, options, 0)
+    cell = range_format(cell_values, options.cell_width, options, 0)
     if (bits := cell.width + gate.frac + max(0, gate.frac - cell.frac) + 2) > MAX_LIFTED:
         raise ValueError(f"the sum f*c + i*g needs {bits} bits for a cell state of {cell}, more "
                          f"than {MAX_LIFTED}; lower --cell-width or --act-width")
 
     results = _result_formats(network, traces, gate, options)
     x_values = traces[0]["x"] if network.embedding is None else network.embedding
-    top = _range_format(x_values, options.act_width, options, options.spare_bits).frac
+    top = range_format(x_values, options.act_width, options, options.spare_bits).frac
     fracs = range(top, top - FRAC_SEARCH - 1, -1)
     reports, layers = [], []
     for idx, (layer, trace, h) in enumerate(zip(network.layers, traces, results, strict=True)):
@@ -325,10 +322,11 @@ def quantise_network(network: FloatNetwork, calibration: Batch,
             reports.append(_report_values("input" if network.embedding is None else "embedding",
                                           x_values, x))
         initial_h, _ = calibration.initial(layer, idx)
-        made = _quantise_layer(layer, trace, initial_h, (x, h, pre, cell, *shifts),
-                               options)
+        formats = {"x": x, "h": h, "pre": pre, "gate": gate, "cell": cell,
+                   "x_shift": shifts[0], "h_shift": shifts[1]}
+        made = _quantise_layer(layer, trace, initial_h, formats, options)
         layers.append(made)
-        reports.extend(_layer_reports(layer, made, trace, gate, cell, options))
+        reports.extend(_layer_reports(layer, made, trace, cell, options))
     embedding = None if network.embedding is None else quantise(network.embedding, layers[0].x)
     integer = IntNetwork(
         name=network.name, model_sha256=network.model_sha256, layers=tuple(layers),

@@ -8,8 +8,9 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from .lengths import for_each_length
-from .network import Activation, Cell, Final, FloatLayer, FloatNetwork
+from .functions import Activation, Function, evaluate
+from .lengths import for_each_length, once
+from .network import Cell, Final, FloatLayer, FloatNetwork
 from .reads import gather, in_order
 
 __all__ = ["Batch", "apply_final", "run_float"]
@@ -59,24 +60,10 @@ class Batch:
         return tuple(states)
 
 
-def _sigmoid(a):
-    return 0.5 * (1.0 + np.tanh(0.5 * a))
-
-
-FUNCTIONS = {
-    Activation.IDENTITY: lambda a: a,
-    Activation.RELU: lambda a: np.maximum(a, 0.0),
-    Activation.SIGMOID: _sigmoid,
-    Activation.TANH: np.tanh,
-}
-
-
 def _place(layer: FloatLayer, idx: int):
     """The function of a place, what goes into it bounded as the layer says."""
-    function = FUNCTIONS[layer.functions[idx].activation]
-    if layer.clip is None:
-        return function
-    return lambda a: function(np.clip(a, -layer.clip, layer.clip))
+    clip = np.inf if layer.clip is None else layer.clip
+    return lambda a: evaluate(layer.functions[idx], np.clip(a, -clip, clip))
 
 
 def _lstm(layer: FloatLayer, a, c):
@@ -90,7 +77,7 @@ def _lstm(layer: FloatLayer, a, c):
     c = f * c + i * g
     ao = ao + peep_o * c
     # Not bounded by the layer's clip.
-    o, tanh_c = gate(ao), FUNCTIONS[layer.functions[2].activation](c)
+    o, tanh_c = gate(ao), evaluate(layer.functions[2], c)
     return {"pre_i": ai, **({} if layer.coupled else {"pre_f": af}), "pre_g": ag, "pre_o": ao,
             "i": i, "f": f, "g": g, "o": o, "c": c, "tanh_c": tanh_c, "h": o * tanh_c}
 
@@ -141,7 +128,7 @@ def run_float(network: FloatNetwork, batch: Batch) -> list:
     """
     if batch.lengths is not None:
         return for_each_length(
-            batch.lengths, batch.x.shape[1], [layer.last_only for layer in network.layers],
+            batch.lengths, batch.x.shape[1], once(network.layers),
             lambda index, steps: run_float(network, batch.of_length(index, steps)))
     x = batch.x
     if network.embedding is not None:
@@ -168,7 +155,7 @@ def run_float(network: FloatNetwork, batch: Batch) -> list:
 def apply_final(y: np.ndarray, final: Final) -> np.ndarray:
     """The graph's last function, over the last axis. y : float64 (..., O) -> same, or (...)."""
     if final is Final.SIGMOID:
-        return _sigmoid(y)
+        return evaluate(Function(activation=Activation.SIGMOID), y)
     if final in (Final.SOFTMAX, Final.LOG_SOFTMAX):
         shifted = y - y.max(axis=-1, keepdims=True)
         log = shifted - np.log(np.exp(shifted).sum(axis=-1, keepdims=True))

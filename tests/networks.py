@@ -3,11 +3,12 @@
 A layer is a tuple (cell, units, *words); the words are an activation ("relu", "sigmoid", ...),
 "last" for a layer of the last step alone, "final" for one of the last states alone, "reverse", a
 tuple of the layers that it reads, or a dict of what is out of the ordinary in its cell: clip,
-coupled, and the scale of its peepholes.
+coupled, the scale of its peepholes, functions as "name" or (name, alpha, beta).
 """
 
 import numpy as np
 
+from golden.functions import Function
 from golden.model import Codes, encode
 from golden.network import (
     GATES,
@@ -50,6 +51,11 @@ def make_layer(spec, inputs: int, rng, *, name: str = "layer", scale: float = 1.
     own = dict(next((word for word in words if isinstance(word, dict)), {}))
     if "peephole" in own:
         own["peephole"] = np.random.default_rng(units).normal(size=(3, units)) * own["peephole"]
+    if "functions" in own:
+        words_of = [(f,) if isinstance(f, str) else f for f in own.pop("functions")]
+        own["own_functions"] = tuple(
+            Function(activation=Activation(f[0]), **dict(zip(("alpha", "beta"), f[1:])))
+            for f in words_of)
     return FloatLayer(
         name=name, cell=cell, units=units, activation=function, **own,
         w=rng.normal(size=(rows, inputs)) * scale * balance / np.sqrt(inputs),

@@ -8,8 +8,10 @@ stands for, so that no shift, no common scale and no broadcasting can go wrong i
 from fractions import Fraction
 from math import floor
 
+from golden.curves import Curve, make_curve
 from golden.fixed import Fixed
-from golden.network import Activation, Cell, IntLayer, IntNetwork
+from golden.functions import Activation
+from golden.network import Cell, IntLayer, IntNetwork
 from golden.tables import GUARD, TanhTable, make_table
 
 __all__ = ["run_scalar", "table_value"]
@@ -45,6 +47,17 @@ def table_value(value: Fraction, table: TanhTable, function: Activation) -> Frac
     return narrow(result, table.out)
 
 
+def curve_value(value: Fraction, curve: Curve) -> Fraction:
+    """A function of a value, from its own straight lines."""
+    place = value * Fraction(2) ** curve.pre.frac - curve.split
+    side = curve.sides[int(place < 0)]
+    position = (-1 - place if place < 0 else place) / 2 ** side.offset_bits
+    k = floor(position)
+    line = int(side.base[k]) + int(side.slope[k]) * (position - k)
+    result = narrow(line / Fraction(2) ** (curve.out.frac + GUARD), curve.out)
+    return max(result, Fraction(0)) if curve.floor else result
+
+
 class _Layer:
     """One layer's weights as values."""
 
@@ -76,6 +89,8 @@ class _Layer:
         """That of a place."""
         place = self.layer.place(idx)
         which = place.function.activation
+        if place.is_curve:
+            return curve_value(value, make_curve(place.function, place.pre, place.out))
         if which in (Activation.SIGMOID, Activation.TANH):
             return table_value(value, self.table, which)
         result = max(value, Fraction(0)) if which is Activation.RELU else value
@@ -116,12 +131,12 @@ class _Layer:
         return self.bounded(narrow(total, self.layer.place(idx).pre), idx)
 
     def lstm(self, j: int, units: int, x, h, c) -> dict:
-        gate, last = self.network.gate, self.layer.place(2)
+        last = self.layer.place(2)
         p_i, p_f, p_o = (p[j] for p in self.p) if self.p else (Fraction(0),) * 3
         pre_i, pre_g = self.pre(j, x, h, 0, p_i * c[j]), self.pre(2 * units + j, x, h, 1)
         i, g = self.function(pre_i, 0), self.function(pre_g, 1)
         if self.layer.coupled:
-            f, more = narrow(1 - i, gate), {}
+            f, more = narrow(1 - i, self.layer.place(0).out), {}
         else:
             more = {"pre_f": self.pre(units + j, x, h, 0, p_f * c[j])}
             f = self.function(more["pre_f"], 0)
@@ -153,12 +168,6 @@ class _Layer:
         return {"pre_n": pre_n, "n": n, "h": narrow(n + z * (h[j] - n), self.layer.h)}
 
 
-def _formats(layer: IntLayer, network: IntNetwork) -> dict:
-    """Fractional bits by signal; gates have the gate format."""
-    fracs = dict.fromkeys(("i", "f", "g", "o", "tanh_c", "r", "z", "n", "rh"), network.gate.frac)
-    return fracs | {"c": network.cell.frac, "h": layer.h.frac}
-
-
 def run_scalar(network: IntNetwork, x, h0=None, c0=None) -> list:
     """One sequence.
 
@@ -183,13 +192,13 @@ def run_scalar(network: IntNetwork, x, h0=None, c0=None) -> list:
         zero = [0] * layer.units
         h = [int(v) / two ** layer.h.frac for v in (h0 or {}).get(idx, zero)]
         c = [int(v) / two ** network.cell.frac for v in (c0 or {}).get(idx, zero)]
-        fracs, trace, results = _formats(layer, network), {}, []
+        trace, results = {}, []
         for vector in vectors[-1:] if layer.last_only else vectors:
             signals = cell.step(vector, h, c)
             h, c = signals["h"], signals.get("c", c)
             results.append(h)
             for name, values in signals.items():
-                frac = fracs.get(name, layer.pre.frac)
+                frac = layer.format_of(name, network.cell).frac
                 trace.setdefault(name, []).append([code(v, frac) for v in values])
         traces.append(trace)
         vectors = results

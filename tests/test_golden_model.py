@@ -14,6 +14,15 @@ from golden.quantise import QuantOptions, quantise_network
 from golden.reference import run_float
 
 LSTM, GRU, GRU_BEFORE, RNN = ("lstm", 4), ("gru", 3), ("gru_reset_before", 3), ("rnn", 4)
+PARAMETERS = {"hard_sigmoid": (0.2, 0.5), "leaky_relu": (0.1,), "elu": (1.3,), "affine": (0.7, 0.1),
+              "thresholded_relu": (0.3,), "scaled_tanh": (0.9, 1.4)}
+
+
+def own(*functions) -> dict:
+    """A layer's functions, each with its parameters."""
+    return {"functions": [(f, *PARAMETERS.get(f, ())) for f in functions]}
+
+
 EXACT = {
     "rnn": ((RNN,), {}, {}),
     "rnn_relu": ((("rnn", 4, "relu"), ("linear", 2, "relu")), {}, {}),
@@ -48,6 +57,23 @@ EXACT = {
     "peepholes_huge": (((*LSTM, {"peephole": 1e4}),), {"scale": 1e-3}, {"cell_width": 24}),
     "lstm_all": (((*LSTM, {"peephole": 2.0, "coupled": True, "clip": 1.5}), LSTM),
                  {"loads": True, "scale": 2.0}, {"act_width": 12}),
+    **{f"functions_{k}": case for k, case in enumerate([
+        (((*LSTM, own("hard_sigmoid", "relu", "relu")),), {}, {}),
+        (((*LSTM, own("sigmoid", "tanh", "relu")), LSTM), {}, {}),
+        (((*GRU, own("hard_sigmoid", "relu")), GRU), {}, {}),
+        (((*GRU_BEFORE, own("hard_sigmoid", "relu")), (*RNN, own("softsign"))), {}, {}),
+        (((*LSTM, own("tanh", "elu", "softsign")), (*GRU, own("softsign", "tanh"))), {}, {}),
+        (((*LSTM, own("relu", "identity", "softplus"), ),), {"scale": 0.5, "loads": True}, {}),
+        (((*GRU, own("relu", "tanh")), (*GRU_BEFORE, own("softplus", "elu"))), {"scale": .5}, {}),
+        (((*RNN, own("leaky_relu")), ("linear", 3, own("elu")), ("linear", 3, own("softplus"))),
+         {}, {}),
+        (((*RNN, own("affine")), (*RNN, own("thresholded_relu"))), {"scale": 0.5}, {}),
+        (((*LSTM, own("scaled_tanh", "thresholded_relu", "affine") | {
+            "clip": 0.8, "peephole": 1.0, "coupled": True}),), {}, {"act_width": 11}),
+        (((*LSTM, own("hard_sigmoid", "tanh", "leaky_relu")),), {"scale": 9.0},
+         {"act_width": 5, "cell_width": 8}),
+        (((*GRU, own("affine", "scaled_tanh") | {"clip": 0.5}),), {}, {"act_width": 18}),
+    ])},
 }
 
 
