@@ -14,8 +14,8 @@ from .onnx_index import Tracked
 from .onnx_node import attributes, evaluate, label
 from .onnx_operand import operand as read, vectors
 
-__all__ = ["FINALS", "INPUT_TYPES", "POOLS", "arithmetic", "embed", "final", "move", "pool",
-           "product"]
+__all__ = ["FINALS", "INPUT_TYPES", "POOLS", "arithmetic", "embed", "final", "move", "normalise",
+           "pool", "product"]
 
 POOLS = {"ReduceMean": Cell.MEAN, "ReduceMax": Cell.MAX, "GlobalAveragePool": Cell.MEAN,
          "GlobalMaxPool": Cell.MAX}
@@ -129,6 +129,33 @@ def arithmetic(walk, node: onnx.NodeProto, inputs: list, tracked: list):
     else:
         new = walk.index.derive(ids, values if op == "Mul" else 1.0 / values, 0.0)
     return walk.store(node, [Tracked(ids=np.array(new))])
+
+
+def normalise(walk, node: onnx.NodeProto, inputs: list):
+    """BatchNormalization as it runs after training: a factor and an offset for each channel."""
+    data, values, what = inputs[0], attributes(node), label(node)
+    if values.get("training_mode", 0) or any(node.output[1:]) or not values.get("spatial", 1):
+        return walk.refuse(node, "(in training mode: export the model after model.eval())")
+    if not isinstance(data, Tracked) or any(isinstance(v, Tracked) for v in inputs[1:]):
+        return walk.refuse(node, "(its statistics are computed)")
+    scale, offset, mean, variance = (
+        check_weights(v, f"{what}, {word} {quote(name)}") for v, word, name in
+        zip(inputs[1:], ("scale", "bias", "mean", "variance"), node.input[1:]))
+    shape = data.ids.shape
+    if data.integer or len(shape) < 2 or any(v.shape != shape[1:2] for v in (
+            scale, offset, mean, variance)):
+        raise ImportRefused(what, f"normalises a tensor of the shape {shape} by statistics of "
+                            f"{scale.shape[0] if scale.ndim else 0} channels",
+                            "the channels must be axis 1: export the model again")
+    variance = variance + float(values.get("epsilon", 1e-5))
+    if np.any(variance <= 0):
+        raise ImportRefused(what, "has a variance that is not above zero", "export it again")
+    walk.graph.file.spend(data.ids.size, what)
+    factor = scale / np.sqrt(variance)
+    across = (-1, *[1] * (len(shape) - 2))
+    ids = walk.index.derive(data.ids, factor.reshape(across),
+                            (offset - mean * factor).reshape(across))
+    return walk.store(node, [Tracked(ids=ids)])
 
 
 def _sum(walk, node: onnx.NodeProto, a: Tracked, b: Tracked):

@@ -22,7 +22,7 @@ _RECURRENT = ("RNN", "GRU", "LSTM")
 _ACTIVATIONS = {"Relu": Activation.RELU, "Sigmoid": Activation.SIGMOID, "Tanh": Activation.TANH}
 _ARITHMETIC = ("Add", "Sub", "Mul", "Div")
 _READ = FOLDABLE | ops.FINALS.keys() | ops.POOLS.keys() | _ACTIVATIONS.keys() | set(_RECURRENT) | {
-    "Constant", "MatMul", "Gemm"}
+    "Constant", "MatMul", "Gemm", "BatchNormalization"}
 MAX_STEPS = 1 << 16
 READING = 8                     # looking at so many elements costs what making one does
 
@@ -194,6 +194,8 @@ class Trace:
             return ops.move(self, node, inputs)
         if op in ("MatMul", "Gemm"):
             return ops.product(self, node, inputs)
+        if op == "BatchNormalization":
+            return ops.normalise(self, node, inputs)
         if op in _ARITHMETIC:
             return ops.arithmetic(self, node, inputs, tracked)
         if op in _ACTIVATIONS and not inputs[0].integer:
