@@ -4,7 +4,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from golden.network import Binding, Cell, Final
+from golden.network import Binding, Final
 
 from .errors import ImportRefused, quote
 from .onnx_graph import GraphInput
@@ -59,7 +59,7 @@ class Chain:
 
 
 def _is_recurrent(source: Source) -> bool:
-    return source.draft is not None and source.draft.cell is not Cell.LINEAR
+    return source.draft is not None and source.draft.cell.recurrent
 
 
 def _parts(walk: Trace, ids: np.ndarray) -> list | None:
@@ -140,22 +140,23 @@ def _chain(walk: Trace, heads: list) -> Chain:
     if len(drafts) > MAX_LAYERS:
         raise ImportRefused("the graph", f"has {len(drafts)} layers, more than {MAX_LAYERS}",
                             "is a loop over time unrolled? Export it as an RNN, GRU or LSTM node")
-    if not any(d.cell is not Cell.LINEAR for d in drafts):
+    if not any(d.cell.recurrent for d in drafts):
         raise ImportRefused("the graph", "has no recurrent layer between its input and its result",
                             "Gatewright builds networks with RNN, GRU or LSTM layers")
-    readers = {id(d): [other for other in drafts
-                       if any(source.draft is d for source in other.sources)] for d in drafts}
-    once = {}
-    for d in reversed(drafts):
-        needed = all(once[id(other)] for other in readers[id(d)]) if readers[id(d)] else last
-        once[id(d)] = d.cell is Cell.LINEAR and (needed or d.once)
-    drafts.sort(key=lambda d: once[id(d)])     # what one result a sequence is enough of comes last
+    flags = {}
+    for number, d in reversed(list(enumerate(drafts))):
+        readers = [other for other in drafts[number + 1:]
+                   if any(source.draft is d for source in other.sources)]
+        needed = all(flags[id(other)] and not other.cell.pools
+                     for other in readers) if readers else last
+        flags[id(d)] = not d.cell.recurrent and (needed or d.once)
+    drafts.sort(key=lambda d: flags[id(d)])  # what runs once a sequence runs last
     places = {id(d): k for k, d in enumerate(drafts)}
     reads = tuple(tuple(-1 if source.draft is None else places[id(source.draft)]
                         for source in d.sources) for d in drafts)
     root = next(source for d in drafts for source in d.sources if source.draft is None)
     return Chain(drafts=tuple(drafts), reads=reads, heads=heads,
-                 last_only=tuple(once[id(d)] for d in drafts),
+                 last_only=tuple(flags[id(d)] for d in drafts),
                  root=root if root.kind == "input" else walk.embedded)
 
 

@@ -173,6 +173,10 @@ def generate(quantised: Quantised, *, lanes: int, cols: int = 1, posts: int = 1,
     GatewrightError
         If the array or the name is not legal, or one index is asked for of several results.
     """
+    if quantised.options.golden_only:
+        raise GatewrightError("generation", "the network was quantised for golden alone, with "
+                              "words wider than any hardware has", "quantise it again without "
+                              "golden_only")
     if argmax:
         one_result(quantised.network)
     try:
