@@ -161,7 +161,7 @@ CASES = [
     ("reset 2", lambda: attribute("GRU", linear_before_reset=2), "must be 0 or 1, not 2"),
     ("reset -1", lambda: attribute("GRU", linear_before_reset=-1), "must be 0 or 1, not -1"),
     ("reset of an LSTM", lambda: attribute(linear_before_reset=1), "unknown attribute"),
-    ("two activations", _listed("Sigmoid", "Tanh"), "has 2 activations, not 3; name all of each direction"),
+    ("two activations", _listed("Sigmoid", "Tanh"), "has 2 activations, not 3; name all of each"),
     ("no activations", _listed(), "has 0 activations, not 3; name all of each direction"),
     ("four activations", _listed(*["Tanh"] * 4), "activations"),
     ("unknown activation", _listed("Sigmoid", "Tanh", "Magic"), "'Magic' is not known"),
