@@ -102,9 +102,9 @@ class Trace:
             for part in read.parts)), what)
 
     def insert(self, ids: np.ndarray, order: np.ndarray, read: Operand, w: np.ndarray,
-               name: str) -> np.ndarray:
+               name: str, **fields) -> np.ndarray:
         """Numbers, in the shape of ``ids``, of ``w`` times the vectors that stand at ``order``."""
-        draft = linear(name, read, w, np.zeros(len(w)), inserted=True)
+        draft = linear(name, read, w, np.zeros(len(w)), inserted=True, **fields)
         made = np.empty(ids.size, dtype=np.int64)
         made[order.ravel()] = self.linear_source(len(order), draft).ids
         return made.reshape(ids.shape)
