@@ -16,6 +16,12 @@ from gatewright.onnx_check import float_outputs
 from golden.network import Activation, Cell, Final
 from golden.reference import Batch, run_float
 
+
+def both(name: str, cell: Cell, units: int) -> list:
+    """Both directions of a layer."""
+    return [(name, cell, units), (f"{name}_reverse", cell, units)]
+
+
 # What the engine computes, by the layers that must come out.
 IMPORTED = {
     "sequential": [("lstm", Cell.LSTM, 4), ("lstm_1", Cell.LSTM, 3), ("dense", Cell.LINEAR, 2)],
@@ -24,10 +30,20 @@ IMPORTED = {
             ("gru_2", Cell.GRU, 3)],
     "rnn": [("simple_rnn", Cell.RNN, 4), ("simple_rnn_1", Cell.RNN, 8), ("dense", Cell.LINEAR, 2),
             ("dense_1", Cell.LINEAR, 1)],
+    "concat": [*both("bidirectional", Cell.LSTM, 3),
+               *both("bidirectional_1", Cell.GRU_RESET_BEFORE, 2), ("dense", Cell.LINEAR, 2)],
+    "merges": [*both("bidirectional", Cell.LSTM, 3), *both("bidirectional_1", Cell.GRU, 3),
+               ("bidirectional_1_merge", Cell.PRODUCT, 3), *both("bidirectional_2", Cell.RNN, 3),
+               *both("bidirectional_3", Cell.GRU, 2), ("bidirectional_3_merge", Cell.LINEAR, 2)],
+    "backwards": [("gru", Cell.GRU, 3), ("dense", Cell.LINEAR, 2)],
+    "mean": [("lstm", Cell.LSTM, 3), ("global_average_pooling1d", Cell.MEAN, 3),
+             ("dense", Cell.LINEAR, 2)],
+    "max": [("lstm", Cell.LSTM, 3), ("global_max_pooling1d", Cell.MAX, 3),
+            ("dense", Cell.LINEAR, 2)],
 }
 IMPORTED |= dict.fromkeys(("keras2", "keras34"), IMPORTED["functional"])
 # Written down as ONNX as well; what of it the engine computes is the ONNX importer's word.
-LOWERED = ["concat", "merges", "functions", "backwards", "mean", "max"]
+LOWERED = ["functions"]
 
 
 def recorded(name: str) -> tuple:
@@ -77,6 +93,18 @@ def test_last_step_and_softmax():
     assert [one.last_only for one in network.layers] == [False, False, True]
     assert import_model(FIXTURES / "rnn.keras").layers[1].activation is Activation.RELU
     assert not import_model(FIXTURES / "gru.keras").last_step_only
+
+
+def test_directions():
+    """Which layers go backwards, and whose results a sum or an average takes in."""
+    assert [one.reverse for one in import_model(FIXTURES / "backwards.keras").layers] == [
+        True, False]
+    network = import_model(FIXTURES / "merges.keras")
+    assert [one.reverse for one in network.layers] == [False, True] * 2 + [False] + [
+        False, True] * 2 + [False]
+    assert [one.reads for one in network.layers] == [
+        (), (-1,), (0, 1), (0, 1), (2, 3), (), (4,), (5, 6), (5, 6), (7, 8)]
+    assert import_model(FIXTURES / "concat.keras").layers[-1].reads_final
 
 
 def test_weights_by_name_not_place(tmp_path):
