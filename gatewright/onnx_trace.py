@@ -55,6 +55,7 @@ class Trace:
     refused: list = field(default_factory=list)
     steps: int = 0
     lengths: list = field(default_factory=list)
+    made: dict = field(default_factory=dict)
 
     # ---- values -------------------------------------------------------------------------------
 
@@ -162,8 +163,10 @@ class Trace:
         else:
             draft = Draft(sources=(source,), when="every", cell=Cell.LINEAR, name=name,
                           w=np.diag(scale), bias_x=offset, activation=activation, inserted=True)
-        new = self.linear_source(source.steps, draft)
-        return new.base + found.at
+        key = source.base, activation, scale.tobytes(), offset.tobytes()
+        if key not in self.made:           # a result and its softmax are of one layer
+            self.made[key] = self.linear_source(source.steps, draft)
+        return self.made[key].base + found.at
 
     # ---- nodes --------------------------------------------------------------------------------
 
