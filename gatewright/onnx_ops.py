@@ -6,7 +6,8 @@ Each function computes one node for a ``Trace`` (``walk``), or makes it remember
 import numpy as np
 import onnx
 
-from golden.network import Activation, Final
+from golden.functions import IDENTITY
+from golden.network import Final
 
 from .errors import ImportRefused, quote
 from .onnx_cells import check_weights, linear
@@ -203,7 +204,7 @@ def final(walk, node: onnx.NodeProto, data: Tracked):
         base = found.source.of         # the largest logit is the largest probability
         ids = base.base + found.at
     else:
-        ids = walk.materialise(data.ids, Activation.IDENTITY, node.name)
+        ids = walk.materialise(data.ids, IDENTITY, node.name)
         base = None if ids is None else walk.index.resolve(ids).source
     if base is None:
         return walk.refuse(node, "(not of a layer's result)")

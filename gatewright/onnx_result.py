@@ -4,7 +4,8 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from golden.network import Activation, Binding, Cell, Final
+from golden.functions import IDENTITY, Activation
+from golden.network import Binding, Cell, Final
 
 from .errors import ImportRefused, quote
 from .onnx_graph import GraphInput
@@ -139,7 +140,7 @@ def _follow(walk: Trace, name: str | None, ids: np.ndarray) -> Chain:
         found = walk.index.resolve(ids)
         source, final = source.of, source.final
     else:
-        ids = walk.materialise(ids, Activation.IDENTITY, "scale")
+        ids = walk.materialise(ids, IDENTITY, "scale")
         if ids is None:
             raise ImportRefused(what, "is scaled or shifted differently in different steps",
                                 "scale it alike in every step")
