@@ -11,7 +11,7 @@ from golden.reference import Batch
 from .errors import DataRefused, quote
 
 __all__ = ["batch_axis", "batch_size", "dims_text", "feeds_in_graph_layout", "from_graph_layout",
-           "graph_inputs", "outputs_in_graph_layout", "single", "to_graph_layout"]
+           "graph_inputs", "joined", "outputs_in_graph_layout", "single", "to_graph_layout"]
 
 
 def graph_inputs(network: FloatNetwork) -> tuple:
@@ -74,6 +74,13 @@ def single(array: np.ndarray, binding: Binding, what: str) -> np.ndarray:
         return array
     moved = np.moveaxis(array, 1 + axis, 1)
     return np.expand_dims(moved.reshape(-1, *moved.shape[2:]), 1 + axis)
+
+
+def joined(array: np.ndarray, binding: Binding) -> np.ndarray:
+    """(n, *graph dims) of one sequence each as the graph's own tensor of all of them."""
+    axis = batch_axis(binding)
+    whole = array[0] if axis is None else np.concatenate(list(array), axis)
+    return whole.astype(binding.dtype)
 
 
 def from_graph_layout(array: np.ndarray, binding: Binding, what: str, *,

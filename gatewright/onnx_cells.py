@@ -69,7 +69,8 @@ class Draft:
     @property
     def once(self) -> bool:
         """True for one result a sequence."""
-        return self.when != "every" or all(source.once for source in self.sources)
+        return (self.cell.pools or self.when != "every"
+                or all(source.once for source in self.sources))
 
     @property
     def units(self) -> int:

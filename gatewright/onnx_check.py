@@ -24,17 +24,33 @@ from .layout import (
 from .onnx_file import open_model
 from .onnx_graph import Graph
 
-__all__ = ["check_against_onnx", "float_outputs", "onnxruntime_outputs"]
+__all__ = ["check_against_onnx", "float_outputs", "graph_outputs", "onnxruntime_outputs"]
 
 
 def float_outputs(network: FloatNetwork, batch: Batch) -> dict:
     """What the float64 reference gives for each graph output: name to (n, *graph dims)."""
-    traces = run_float(network, batch)
+    return graph_outputs(network, run_float(network, batch), batch.lengths)
+
+
+def graph_outputs(network: FloatNetwork, traces: list, lengths) -> dict:
+    """Graph outputs from the layers' signals.
+
+    Parameters
+    ----------
+    network : FloatNetwork
+    traces : list of dict, one a layer
+        "h" and, of an LSTM, "c": float64 (n, T, H).
+    lengths : int64 (n,) or None
+
+    Returns
+    -------
+    dict of output name to (n, *graph dims)
+    """
     y = traces[-1]["h"]
     if network.last_step_only:
-        y = at_end(y, batch.lengths)[:, None]
+        y = at_end(y, lengths)[:, None]
     y = apply_final(y, network.final)
-    h, c = ({k: values[:, 0] if network.layers[k].reverse else at_end(values, batch.lengths)
+    h, c = ({k: values[:, 0] if network.layers[k].reverse else at_end(values, lengths)
              for k in network.recurrent if (values := traces[k].get(signal)) is not None}
             for signal in "hc")
     return outputs_in_graph_layout(network, y, h, c)

@@ -22,8 +22,8 @@ __all__ = ["Trace", "trace"]
 
 _RECURRENT = ("RNN", "GRU", "LSTM")
 _ARITHMETIC = ("Add", "Sub", "Mul", "Div")
-_READ = FOLDABLE | ops.FINALS.keys() | ELEMENTWISE.keys() | set(_RECURRENT) | {
-    "Constant", "MatMul", "Gemm"}
+_READ = FOLDABLE | ops.FINALS.keys() | ops.POOLS.keys() | ELEMENTWISE.keys() | set(_RECURRENT) | {
+    "Constant", "MatMul", "Gemm", "BatchNormalization"}
 MAX_STEPS = 1 << 16
 READING = 8                     # looking at so many elements costs what making one does
 
@@ -198,6 +198,8 @@ class Trace:
             return ops.move(self, node, inputs)
         if op in ("MatMul", "Gemm"):
             return ops.product(self, node, inputs)
+        if op == "BatchNormalization":
+            return ops.normalise(self, node, inputs)
         if op in _ARITHMETIC:
             return ops.arithmetic(self, node, inputs, tracked)
         if op in ELEMENTWISE and not inputs[0].integer:
@@ -205,7 +207,9 @@ class Trace:
             return self.refuse(node) if ids is None else self.store(node, [Tracked(ids=ids)])
         if op in ops.FINALS:
             return ops.final(self, node, inputs[0])
-        reason = "(pools over the steps)" if op.startswith("Reduce") else ""
+        if op in ops.POOLS:
+            return ops.pool(self, node, inputs)
+        reason = "(over the steps only ReduceMean and ReduceMax)" if op.startswith("Reduce") else ""
         return self.refuse(node, reason)
 
     def store(self, node: onnx.NodeProto, values: list):

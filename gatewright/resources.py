@@ -8,11 +8,14 @@ from dataclasses import dataclass
 
 from amaranth.utils import ceil_log2
 
+from golden.network import Cell
+from golden.pool import GUARD, RECIPROCAL
 from hw.layout import Layout
 from hw.lines import lines_of
 from hw.mac import group_size, word_width
 from hw.pipeline import DEEP
 from hw.program import Op, Program
+from hw.reciprocal import LOG2_STEPS
 
 __all__ = ["Memory", "memories", "post_products", "products"]
 
@@ -25,7 +28,7 @@ class Memory:
     ----------
     name : str
         "weights", "rows", "vectors", "inputs", "tokens", "kept" (results of the sweep before),
-        "table", "cells", "hidden", "updates", "output".
+        "table", "cells", "hidden", "updates", "pool", "output".
     width : int
         Bits of an element.
     depth : int
@@ -99,6 +102,9 @@ def _post(layout: Layout) -> list[Memory]:
                              ("updates", layout.act_width, (Op.UPDATE,))):
         if program.uses(*ops):
             found.append(Memory(name=name, width=width, depth=layout.n_groups, latency=latency))
+    for pool, _ in program.pools:
+        width = layout.act_width + (LOG2_STEPS if pool.pools is Cell.MEAN else 0)
+        found.append(Memory(name="pool", width=width, depth=pool.groups, latency=latency))
     return found
 
 
@@ -142,4 +148,5 @@ def post_products(layout: Layout) -> list[tuple[int, int]]:
     if any(phase.op is not Op.RESULT for phase in program.phases):
         blends = program.uses(Op.GRU, Op.CANDIDATE)  # h - n takes one bit more
         found.append((layout.act_width, layout.act_width + blends))
-    return found
+    means = sum(pool.pools is Cell.MEAN for pool, _ in program.pools)
+    return found + [(layout.act_width + GUARD, RECIPROCAL + 1)] * means

@@ -167,6 +167,10 @@ def generate(quantised: Quantised, *, lanes: int, cols: int = 1, posts: int = 1,
     GatewrightError
         If the array or the name is not legal.
     """
+    if quantised.options.golden_only:
+        raise GatewrightError("generation", "the network was quantised for golden alone, with "
+                              "words wider than any hardware has", "quantise it again without "
+                              "golden_only")
     try:
         return generate_core(quantised.integer, lanes=lanes, cols=cols, posts=posts,
                              pipeline=pipeline, pack=pack, wide=wide, argmax=argmax,

@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-__all__ = ["at_end", "check_lengths", "for_each_length", "mask"]
+__all__ = ["at_end", "check_lengths", "for_each_length", "mask", "once"]
 
 
 def check_lengths(lengths, steps: int) -> np.ndarray:
@@ -41,7 +41,12 @@ def at_end(values: np.ndarray, lengths: np.ndarray | None) -> np.ndarray:
     return values[np.arange(len(values)), np.asarray(lengths) - 1]
 
 
-def for_each_length(lengths: np.ndarray, steps: int, once: list, run: Callable) -> list:
+def once(layers) -> list:
+    """Which layers give one result a sequence: a flag each."""
+    return [layer.last_only or layer.cell.pools for layer in layers]
+
+
+def for_each_length(lengths: np.ndarray, steps: int, singles: list, run: Callable) -> list:
     """Records of arrays over a whole batch, from runs over the sequences of each length.
 
     Parameters
@@ -49,8 +54,8 @@ def for_each_length(lengths: np.ndarray, steps: int, once: list, run: Callable) 
     lengths : int64 (B,)
     steps : int
         T.
-    once : list of bool, one a layer
-        Its record is of one step a sequence, whatever the length.
+    singles : list of bool, one a layer
+        Its record is of one step a sequence, whatever the length; see ``once``.
     run : callable of (index, length)
         index : int64 (b,), the sequences of that length -> list of dict of str to array, one
         record a layer: (b, length, H), (b, 1, H) or, of counts, (b,).
@@ -60,10 +65,10 @@ def for_each_length(lengths: np.ndarray, steps: int, once: list, run: Callable) 
     list of dict of str to array
         (B, T, H) with zeros behind each sequence's end, (B, 1, H), or (B,).
     """
-    made = [{} for _ in once]
+    made = [{} for _ in singles]
     for length in np.unique(lengths):
         index = np.flatnonzero(lengths == length)
-        for whole, single, record in zip(made, once, run(index, int(length)), strict=True):
+        for whole, single, record in zip(made, singles, run(index, int(length)), strict=True):
             for name, values in record.items():
                 if values.ndim > 1 and not single:
                     behind = [(0, 0), (0, steps - values.shape[1]), (0, 0)]

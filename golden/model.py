@@ -12,7 +12,7 @@ from .cells import PLACES, Place
 from .curves import make_curve, trace_curve
 from .fixed import Fixed, bound, quantise, round_shift, saturate
 from .functions import TABLED, Activation
-from .lengths import for_each_length
+from .lengths import for_each_length, once
 from .network import Cell, FloatNetwork, IntLayer, IntNetwork
 from .pool import pool_codes
 from .reads import gather, in_order
@@ -114,14 +114,14 @@ def encode(network: FloatNetwork, integer: IntNetwork, batch: Batch) -> Codes:
 
 def _by_length(network: IntNetwork, codes: Codes, **options) -> "GoldenRun":
     """A run for the sequences of each length."""
-    once = [layer.last_only for layer in network.layers]
+    singles = once(network.layers)
 
     def both(index, steps):
         run = run_golden(network, codes.of_length(index, steps), **options)
         return run.signals + run.saturated
 
-    made = for_each_length(codes.lengths, codes.x.shape[1], 2 * once, both)
-    return GoldenRun(signals=made[:len(once)], saturated=made[len(once):])
+    made = for_each_length(codes.lengths, codes.x.shape[1], 2 * singles, both)
+    return GoldenRun(signals=made[:len(singles)], saturated=made[len(singles):])
 
 
 class _Counter:

@@ -19,6 +19,7 @@ from .cell_formats import (
 from .cells import PLACES
 from .fixed import Fixed, quantise
 from .network import Activation, Cell, FloatLayer, FloatNetwork, IntLayer, IntNetwork
+from .options import MAX_LIFTED, QuantOptions
 from .ranges import Method, choose_frac
 from .reference import Batch, run_float
 from .rounding import Rounding, round_rows
@@ -26,62 +27,9 @@ from .rounding import Rounding, round_rows
 __all__ = ["Method", "QuantOptions", "Rounding", "TensorReport", "quantise_network"]
 
 MAX_ROW_SPREAD = 6       # fractional bits that a row may have beyond its matrix's widest row
-MAX_ACCUMULATOR = 48     # bits: the widest accumulator that the array is built with
-MAX_LIFTED = 62          # bits of a sum at its pre-activation's scale: golden's int64 holds it
 ACCUMULATOR_GUARD = 20   # its fractional bits beyond the pre-activation's: finer is never seen
 MAX_FRAC = 64            # of rows that are all zero: any other part of the row decides
 FRAC_SEARCH = 6          # how far below its largest fraction the input's may be moved
-
-
-@dataclass(frozen=True, kw_only=True)
-class QuantOptions:
-    """Widths and methods.
-
-    Parameters
-    ----------
-    weight_width : int, 2 to 16
-    act_width : int, 4 to 18
-        Inputs, hidden states, gates and results.
-    cell_width : int, 8 to 24
-        The LSTM's c, whatever the weights' width.
-    method : Method
-    rounding : Rounding
-    per_row : bool
-        One weight fraction a row (True) or a matrix.
-    operand_width : int, 4 to 27
-        Bits that the multipliers take of a vector element; what ``act_width`` leaves of it is there
-        to line up the two parts of a row. 18 is what most DSP blocks have, 16 the iCE40's.
-    headroom : int or None
-        Spare integer bits of inputs and unbounded results beyond the calibration data; None: one
-        bit from 12-bit words on, where it costs nothing that can be seen, none below.
-    """
-
-    weight_width: int = 8
-    act_width: int = 16
-    cell_width: int = 16
-    method: Method = Method.MINMAX
-    rounding: Rounding = Rounding.CALIBRATED
-    per_row: bool = True
-    operand_width: int = 18
-    headroom: int | None = None
-
-    def __post_init__(self):
-        for name, low, high in (("weight_width", 2, 16), ("act_width", 4, 18),
-                                ("cell_width", 8, 24), ("operand_width", 4, 27)):
-            value = getattr(self, name)
-            if not isinstance(value, int) or isinstance(value, bool):
-                raise TypeError(f"{name} must be an integer, not {value!r}")
-            if not low <= value <= high:
-                raise ValueError(f"{name} must be {low} to {high} bits, not {value!r}")
-        if self.headroom is not None and not 0 <= self.headroom <= 4:
-            raise ValueError(f"headroom must be 0 to 4 bits, not {self.headroom!r}")
-
-    @property
-    def spare_bits(self) -> int:
-        """Headroom with its default put in."""
-        if self.headroom is not None:
-            return self.headroom
-        return 1 if self.act_width >= 12 else 0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -270,8 +218,9 @@ def _quantise_layer(layer: FloatLayer, trace: dict, initial_h, formats: dict,
     w, r, *biases = _integer_weights(layer, trace, initial_h, frac - x.frac - x_shift,
                                      frac - h.frac - h_shift, options)
     biases = [np.rint(np.ldexp(bias, frac)) for bias in biases]
-    remedy = f"more than {MAX_ACCUMULATOR}; lower --weight-width or --act-width"
-    if any(np.abs(bias).max() >= 2.0 ** (MAX_ACCUMULATOR - 1) for bias in biases):
+    most = options.max_accumulator
+    remedy = f"more than {most}; lower --weight-width or --act-width"
+    if any(np.abs(bias).max() >= 2.0 ** (most - 1) for bias in biases):
         raise ValueError(f"layer {layer.name!r}: a bias needs accumulator bits {remedy}")
     made = IntLayer(
         name=layer.name, cell=layer.cell, units=layer.units, activation=layer.activation,
@@ -281,7 +230,7 @@ def _quantise_layer(layer: FloatLayer, trace: dict, initial_h, formats: dict,
         reads_final=layer.reads_final, places=places, coupled=layer.coupled,
         peephole=peephole, peephole_lift=lift)
     needed = made.acc_bound.bit_length() + 1
-    if needed > MAX_ACCUMULATOR:
+    if needed > most:
         raise ValueError(f"layer {layer.name!r}: its sums need {needed} accumulator bits, {remedy}")
     if peephole is not None:
         product = int(np.abs(peephole).max()).bit_length() + cell.width
@@ -351,13 +300,17 @@ def quantise_network(network: FloatNetwork, calibration: Batch,
     traces = run_float(network, calibration)
     gate = Fixed(width=options.act_width, frac=options.act_width - 1)
     pre_frac = max(options.act_width, 10) - 3
-    pre = Fixed(width=pre_frac + 5, frac=pre_frac)
+    # +-16, where tanh and sigmoid are 1 for 18 bits; words of golden alone resolve what is beyond
+    pre = Fixed(width=pre_frac + (6 if options.golden_only else 5), frac=pre_frac)
     cells = [trace["c"].ravel() for trace in traces if "c" in trace]
     cells += [network_c.ravel() for network_c in calibration.c0.values()]
     cells += [layer.initial_c.value for layer in network.layers
               if layer.initial_c.value is not None]
     cell_values = np.concatenate(cells) if cells else np.ones(1)
     cell = range_format(cell_values, options.cell_width, options, 0)
+    if (bits := cell.width + gate.frac + max(0, gate.frac - cell.frac) + 2) > MAX_LIFTED:
+        raise ValueError(f"the sum f*c + i*g needs {bits} bits for a cell state of {cell}, more "
+                         f"than {MAX_LIFTED}; lower --cell-width or --act-width")
 
     results = _result_formats(network, traces, gate, options)
     x_values = traces[0]["x"] if network.embedding is None else network.embedding

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from .functions import Activation, Function, evaluate
-from .lengths import for_each_length
+from .lengths import for_each_length, once
 from .network import Cell, Final, FloatLayer, FloatNetwork
 from .pool import pool_values
 from .reads import gather, in_order
@@ -129,7 +129,7 @@ def run_float(network: FloatNetwork, batch: Batch) -> list:
     """
     if batch.lengths is not None:
         return for_each_length(
-            batch.lengths, batch.x.shape[1], [layer.last_only for layer in network.layers],
+            batch.lengths, batch.x.shape[1], once(network.layers),
             lambda index, steps: run_float(network, batch.of_length(index, steps)))
     x = batch.x
     if network.embedding is not None:

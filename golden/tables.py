@@ -19,6 +19,8 @@ __all__ = ["TanhTable", "activate", "make_table"]
 
 GUARD = 3  # extra fractional bits of the table's entries
 MAX_LOG2_SEGMENTS = 12
+EXHAUSTIVE = 20   # bits of a pre-activation up to which every code is tried
+FINE_LOG2_SEGMENTS = 16
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,8 +46,13 @@ class TanhTable:
 
     @property
     def arg_bits(self) -> int:
-        """Bits of the clamped argument |a| in [0, 8), frac = pre.frac + 1."""
-        return self.pre.frac + 4
+        """Bits of the clamped argument |a|, frac = pre.frac + 1; of the codes' range, half."""
+        return self.pre.width - 1
+
+    @property
+    def reach(self) -> float:
+        """Where the lines end: 8 for the codes of hardware, which reach to 16."""
+        return 2.0 ** (self.arg_bits - self.pre.frac - 1)
 
     @property
     def offset_bits(self) -> int:
@@ -98,12 +105,12 @@ def activate(codes, table: TanhTable, function: Activation) -> np.ndarray:
 
 
 def _build(pre: Fixed, out: Fixed, log2_segments: int) -> TanhTable:
-    segments = 1 << log2_segments
-    edges = np.arange(segments + 1) * (8.0 / segments)
+    segments, reach = 1 << log2_segments, 2.0 ** (pre.width - pre.frac - 2)
+    edges = np.arange(segments + 1) * (reach / segments)
     values = np.tanh(edges)
     # A chord's largest error lies where tanh' equals the chord's slope.
-    slope = np.diff(values) / (8.0 / segments)
-    touch = np.arctanh(np.sqrt(np.maximum(1.0 - slope, 0.0)))
+    slope = np.diff(values) / (reach / segments)
+    touch = np.arctanh(np.sqrt(np.clip(1.0 - slope, 0.0, 1.0 - 1e-15)))
     half = 0.5 * (np.tanh(touch) - (values[:-1] + slope * (touch - edges[:-1])))
     values[1:-1] += 0.5 * (half[:-1] + half[1:])
     values[-1] += half[-1]
@@ -123,15 +130,47 @@ def worst_error(table: TanhTable, function: Activation) -> int:
     return int(np.abs(activate(codes, table, function) - exact).max())
 
 
+def line_error(table: TanhTable) -> float:
+    """Largest distance in LSB between the lines and tanh where they are, not yet rounded.
+
+    Below 1, so is the distance of each result from the correctly rounded one at most 1 LSB; the
+    sigmoid's is half of it. tanh is concave there, so a line is furthest from it at one of its ends
+    or where their slopes are equal.
+    """
+    ends = (1 << table.offset_bits) - 1
+    rise = table.slope / 2.0 ** (table.out.frac + GUARD) * (1 << table.log2_segments) / table.reach
+    touch = np.arctanh(np.sqrt(np.clip(1.0 - rise, 0.0, 1.0 - 1e-15)))
+    first = np.arange(1 << table.log2_segments) << table.offset_bits
+    at = np.clip(np.floor(np.ldexp(touch, table.pre.frac + 1)), first, first + ends)
+    worst = 0.0
+    for offset in (0 * first, 0 * first + ends, at.astype(np.int64) - first,
+                   np.minimum(at.astype(np.int64) - first + 1, ends)):
+        value = (table.base << table.offset_bits) + table.slope * offset
+        exact = np.tanh(np.ldexp((first + offset).astype(np.float64), -table.pre.frac - 1))
+        got = np.ldexp(value.astype(np.float64), -table.offset_bits - GUARD)
+        worst = max(worst, float(np.abs(got - np.ldexp(exact, table.out.frac)).max()))
+    return worst
+
+
 @lru_cache
 def make_table(pre: Fixed, out: Fixed) -> TanhTable:
     """The smallest table that is within 1 LSB for both functions over every input code.
 
+    For words wider than any hardware takes, which only golden runs, ``line_error`` shows it, up to
+    the table's reach.
+
     Raises
     ------
     ValueError
-        If none with up to 2**12 segments is.
+        If none with up to 2**12 segments (2**15 for golden alone) is.
     """
+    if pre.width > EXHAUSTIVE:
+        for log2_segments in range(MAX_LOG2_SEGMENTS, FINE_LOG2_SEGMENTS + 1):
+            table = _build(pre, out, log2_segments)
+            if line_error(table) < 1.0:
+                return table
+        raise ValueError(f"No table of up to {1 << FINE_LOG2_SEGMENTS} segments is within 1 LSB "
+                         f"for input {pre} and output {out}")
     for log2_segments in range(1, min(MAX_LOG2_SEGMENTS, pre.frac + 3) + 1):
         table = _build(pre, out, log2_segments)
         if all(worst_error(table, f) <= 1 for f in (Activation.TANH, Activation.SIGMOID)):
