@@ -6,7 +6,8 @@ Each function computes one node for a ``Trace`` (``walk``), or makes it remember
 import numpy as np
 import onnx
 
-from golden.network import Activation, Cell, Final
+from golden.functions import IDENTITY
+from golden.network import Cell, Final
 
 from .errors import ImportRefused, quote
 from .onnx_cells import Draft, check_weights, linear
@@ -172,13 +173,8 @@ def _merge(walk, node: onnx.NodeProto, a: Tracked, b: Tracked):
     if order is None or other is None or not np.array_equal(order, other):
         return walk.refuse(node, "(of two tensors that are not layers' results)")
     rows = np.concatenate([ids.ravel()[order] for ids in (a, b)], axis=1)
-    found, one = read(walk.index, rows, label(node)), np.eye(order.shape[1])
-    walk.spend_on(found, 2 * len(one), label(node))
-    if node.op_type == "Mul":
-        ids = walk.insert(a, order, found, np.eye(2 * len(one)), node.name, cell=Cell.PRODUCT)
-    else:
-        w = np.concatenate([one, one if node.op_type == "Add" else -one], axis=1)
-        ids = walk.insert(a, order, found, w, node.name)
+    factors = {"Add": (1.0, 1.0), "Sub": (1.0, -1.0), "Mul": None}[node.op_type]
+    ids = walk.insert(a, order, rows, node.name, factors)
     return walk.store(node, [Tracked(ids=ids)])
 
 
@@ -215,7 +211,7 @@ def _pooled(walk, node: onnx.NodeProto, ids: np.ndarray, axis: int, cell: Cell):
         return None
     found = read(walk.index, rows, what)
     if cell is Cell.MAX and np.any(found.scale <= 0):    # of these it would be a minimum
-        plain = walk.materialise(ids, Activation.IDENTITY, node.name)
+        plain = walk.materialise(ids, IDENTITY, node.name)
         return None if plain is None else _pooled(walk, node, plain, axis, cell)
     if found.when != "every" or any(part.source.draft is None for part in found.parts):
         return None
@@ -291,7 +287,7 @@ def final(walk, node: onnx.NodeProto, data: Tracked):
         base = found.source.of         # the largest logit is the largest probability
         ids = base.base + found.at
     else:
-        ids = walk.materialise(data.ids, Activation.IDENTITY, node.name)
+        ids = walk.materialise(data.ids, IDENTITY, node.name)
         base = None if ids is None else walk.index.resolve(ids).source
     if base is None:
         return walk.refuse(node, "(not of a layer's result)")

@@ -5,11 +5,13 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 import onnx
 
-from golden.network import Activation, Cell, Initial
+from golden.functions import PLAIN, Activation, Function
+from golden.network import Cell, Initial
 
 from . import onnx_ops as ops
 from .errors import ImportRefused, quote
 from .onnx_cells import Draft, check_weights, linear, read_attributes, recurrent
+from .onnx_functions import ELEMENTWISE, element_function
 from .onnx_graph import Graph
 from .onnx_index import MAX_NUMBERS, Index, Source, Tracked, per_feature
 from .onnx_lengths import lengths_of
@@ -19,9 +21,8 @@ from .onnx_operand import Operand, operand, vectors
 __all__ = ["Trace", "trace"]
 
 _RECURRENT = ("RNN", "GRU", "LSTM")
-_ACTIVATIONS = {"Relu": Activation.RELU, "Sigmoid": Activation.SIGMOID, "Tanh": Activation.TANH}
 _ARITHMETIC = ("Add", "Sub", "Mul", "Div")
-_READ = FOLDABLE | ops.FINALS.keys() | ops.POOLS.keys() | _ACTIVATIONS.keys() | set(_RECURRENT) | {
+_READ = FOLDABLE | ops.FINALS.keys() | ops.POOLS.keys() | ELEMENTWISE.keys() | set(_RECURRENT) | {
     "Constant", "MatMul", "Gemm", "BatchNormalization"}
 MAX_STEPS = 1 << 16
 READING = 8                     # looking at so many elements costs what making one does
@@ -101,26 +102,37 @@ class Trace:
             part.source.width * (1 + (part.source.draft.w.shape[1] if part.source.draft else 0))
             for part in read.parts)), what)
 
-    def insert(self, ids: np.ndarray, order: np.ndarray, read: Operand, w: np.ndarray,
-               name: str, **fields) -> np.ndarray:
-        """Numbers, in the shape of ``ids``, of ``w`` times the vectors that stand at ``order``."""
-        draft = linear(name, read, w, np.zeros(len(w)), inserted=True, **fields)
+    def insert(self, ids: np.ndarray, order: np.ndarray, rows: np.ndarray, name: str,
+               factors: tuple | None = (1.0,)) -> np.ndarray:
+        """Numbers, in the shape of ``ids``, of a layer that adds or multiplies parts of vectors.
+
+        Parameters
+        ----------
+        order : int64 (N, F)
+            Places in the flattened ``ids`` where the layer's results stand.
+        rows : int64 (N, len(factors) * F)
+            What it reads: parts of F elements, each with its factor. Without factors there are two
+            parts, which are multiplied.
+        """
+        what, width = f"node {quote(name)}", order.shape[1]
+        read = operand(self.index, rows, what)
+        self.spend_on(read, width, what)
+        if factors is None:
+            cell, w = Cell.PRODUCT, np.eye(2 * width)
+        else:
+            cell = Cell.LINEAR
+            w = np.concatenate([factor * np.eye(width) for factor in factors], axis=1)
+        draft = linear(name, read, w, np.zeros(len(w)), inserted=True, cell=cell)
         made = np.empty(ids.size, dtype=np.int64)
         made[order.ravel()] = self.linear_source(len(order), draft).ids
         return made.reshape(ids.shape)
 
     def joined(self, ids: np.ndarray, name: str) -> np.ndarray | None:
         """Numbers of the same elements as the result of one layer; None where they make none."""
-        found = self.index.resolve(ids)
-        if found is not None:
+        if self.index.resolve(ids) is not None:
             return ids
         order = vectors(self.index, ids)
-        if order is None:
-            return None
-        what, width = f"tensor {quote(name)}", order.shape[1]
-        read = operand(self.index, ids.ravel()[order], what)
-        self.spend_on(read, width, what)
-        return self.insert(ids, order, read, np.eye(width), name)
+        return None if order is None else self.insert(ids, order, ids.ravel()[order], name)
 
     def in_time(self, ids: np.ndarray, name: str) -> np.ndarray:
         """The same elements from a layer that is computed in the order of time."""
@@ -128,11 +140,10 @@ class Trace:
         if source.draft is None or not source.draft.reverse:
             return ids
         order = vectors(self.index, ids)
-        read = operand(self.index, ids.ravel()[order], f"tensor {quote(name)}")
-        return self.insert(ids, order, read, np.eye(order.shape[1]), name)
+        return self.insert(ids, order, ids.ravel()[order], name)
 
-    def materialise(self, ids: np.ndarray, activation: Activation, name: str):
-        """Numbers of ``activation(ids)``; scales and shifts go into a linear layer's weights.
+    def materialise(self, ids: np.ndarray, function: Function, name: str):
+        """Numbers of ``function(ids)``; scales and shifts go into a linear layer's weights.
 
         Returns None where that cannot be a layer.
         """
@@ -141,7 +152,7 @@ class Trace:
         if found is None or found.source.kind != "y":
             return None
         source = found.source
-        if activation is Activation.IDENTITY and found.plain:
+        if function.activation is Activation.IDENTITY and found.plain:
             return ids
         features = found.at % source.width
         scale, offset = (per_feature(v, features, source.width)
@@ -149,16 +160,19 @@ class Trace:
         if scale is None or offset is None:
             return None
         draft = source.draft
+        said = {"activation": function.activation}
+        if function.activation not in PLAIN:
+            said["own"] = {"own_functions": (function,)}
         self.graph.file.spend(source.width * (source.width if draft is None else
                                               max(source.width, draft.w.shape[1])),
                               f"node {quote(name)}")
         if draft is not None and draft.cell is Cell.LINEAR \
                 and draft.activation is Activation.IDENTITY:
-            draft = replace(draft.affine(scale, offset), activation=activation)
+            draft = replace(draft.affine(scale, offset), **said)
         else:
             draft = Draft(sources=(source,), when="every", cell=Cell.LINEAR, name=name,
-                          w=np.diag(scale), bias_x=offset, activation=activation, inserted=True)
-        key = source.base, activation, scale.tobytes(), offset.tobytes()
+                          w=np.diag(scale), bias_x=offset, inserted=True, **said)
+        key = source.base, function, scale.tobytes(), offset.tobytes()
         if key not in self.made:           # a result and its softmax are of one layer
             self.made[key] = self.linear_source(source.steps, draft)
         return self.made[key].base + found.at
@@ -201,8 +215,8 @@ class Trace:
             return ops.normalise(self, node, inputs)
         if op in _ARITHMETIC:
             return ops.arithmetic(self, node, inputs, tracked)
-        if op in _ACTIVATIONS and not inputs[0].integer:
-            ids = self.materialise(inputs[0].ids, _ACTIVATIONS[op], node.name)
+        if op in ELEMENTWISE and not inputs[0].integer:
+            ids = self.materialise(inputs[0].ids, element_function(node), node.name)
             return self.refuse(node) if ids is None else self.store(node, [Tracked(ids=ids)])
         if op in ops.FINALS:
             return ops.final(self, node, inputs[0])
