@@ -9,9 +9,12 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 import onnx
 
-from golden.network import GATES, Activation, Cell, FloatLayer, Initial
+from golden.cells import default_functions
+from golden.functions import PLAIN, Activation
+from golden.network import GATES, Cell, FloatLayer, Initial
 
 from .errors import ImportRefused, quote
+from .onnx_functions import node_functions
 from .onnx_node import attributes, label
 from .onnx_operand import Operand
 
@@ -66,7 +69,8 @@ class Draft:
     @property
     def once(self) -> bool:
         """True for one result a sequence."""
-        return self.when != "every" or all(source.once for source in self.sources)
+        return (self.cell.pools or self.when != "every"
+                or all(source.once for source in self.sources))
 
     @property
     def units(self) -> int:
@@ -92,12 +96,14 @@ class Draft:
 
 @dataclass(frozen=True, kw_only=True)
 class Recurrent:
-    """The attributes of a recurrent node, checked; ``reverse`` has a flag a direction."""
+    """The attributes of a recurrent node, checked; ``functions`` and ``reverse`` have an entry a
+    direction.
+    """
 
     op: str
     cell: Cell
     units: int
-    activation: Activation
+    functions: tuple
     layout: int
     reverse: tuple
     own: dict
@@ -136,9 +142,6 @@ def read_attributes(node: onnx.NodeProto) -> Recurrent:
         if not 0 < own["clip"] <= LARGEST:
             raise ImportRefused(what, f"clip must be above 0 and finite, not {own['clip']:.4g}",
                                 "leave it out, or give the bound that the model was trained with")
-    for name in ("activation_alpha", "activation_beta"):
-        if name in values:
-            raise ImportRefused(what, f"{name} is not supported", "export the model without it")
     coupled = values.get("input_forget", 0)
     if coupled not in (0, 1):
         raise ImportRefused(what, f"input_forget must be 0 or 1, not {coupled}",
@@ -156,22 +159,20 @@ def read_attributes(node: onnx.NodeProto) -> Recurrent:
     if not 1 <= units <= MAX_UNITS:
         raise ImportRefused(what, f"hidden_size must be 1 to {MAX_UNITS}, not {units}",
                             "export the model again")
-    names = values.get("activations", list(_DEFAULTS[op]))
-    lower = tuple(str(name).lower() for name in names)
-    one = lower[:len(_DEFAULTS[op])]       # of the first direction; the file names each's own
-    wanted = (one,) if op == "RNN" and one == ("relu",) else (_DEFAULTS[op],)
-    if one not in wanted or lower not in (one, one * len(_REVERSE[direction])):
-        listed = ", ".join(quote(n, 20) for n in names[:8])
-        also = " or Relu" if op == "RNN" else ""
-        raise ImportRefused(what, f"activations [{listed}] are not supported",
-                            f"use the default {', '.join(_DEFAULTS[op])}{also}")
-    if op == "RNN":
-        cell, activation = Cell.RNN, Activation(one[0])
-    else:
-        gru = Cell.GRU if reset else Cell.GRU_RESET_BEFORE
-        cell, activation = Cell.LSTM if op == "LSTM" else gru, Activation.IDENTITY
-    return Recurrent(op=op, cell=cell, units=units, activation=activation, layout=layout,
-                     reverse=_REVERSE[direction], own=own)
+    reverse = _REVERSE[direction]
+    functions = node_functions(node, _DEFAULTS[op], len(reverse))
+    gru = Cell.GRU if reset else Cell.GRU_RESET_BEFORE
+    cell = {"RNN": Cell.RNN, "LSTM": Cell.LSTM, "GRU": gru}[op]
+    return Recurrent(op=op, cell=cell, units=units, functions=functions, layout=layout,
+                     reverse=reverse, own=own)
+
+
+def _named(cell: Cell, functions: tuple) -> tuple:
+    """(activation, own functions or none) of a direction: how ``FloatLayer`` says it."""
+    if cell is not Cell.RNN:
+        return Activation.IDENTITY, () if functions == default_functions(cell) else functions
+    activation = functions[0].activation
+    return activation, () if activation in PLAIN else functions
 
 
 def _shape(values: np.ndarray, wanted: tuple, what: str, node: onnx.NodeProto):
@@ -213,7 +214,8 @@ def recurrent(node: onnx.NodeProto, spec: Recurrent, operand: Operand, weights: 
     order = np.concatenate([np.arange(b * units, (b + 1) * units) for b in blocks])
     drafts = []
     for k, reverse in enumerate(spec.reverse):
-        own = dict(spec.own)
+        activation, functions = _named(spec.cell, spec.functions[k])
+        own = spec.own | ({"own_functions": functions} if functions else {})
         parts = [w[k][order], r[k][order], *bias[k].reshape(2, rows)[:, order]]
         if weights[3] is not None and weights[3][k].any():
             own["peephole"] = weights[3][k].reshape(3, units)[[0, 2, 1]]  # i, o, f in the file
@@ -225,7 +227,7 @@ def recurrent(node: onnx.NodeProto, spec: Recurrent, operand: Operand, weights: 
         placed, own_r, bias_x, bias_h = parts
         sources, placed, bias_x = operand.place(placed, bias_x)
         drafts.append(Draft(
-            sources=sources, when="every", cell=spec.cell, activation=spec.activation,
+            sources=sources, when="every", cell=spec.cell, activation=activation,
             name=node.name + "_reverse" * (k and bool(node.name)), w=placed, bias_x=bias_x,
             r=own_r, bias_h=bias_h, initial_h=initial[k][0], initial_c=initial[k][1],
             reverse=reverse, own=own))

@@ -6,17 +6,19 @@ Each function computes one node for a ``Trace`` (``walk``), or makes it remember
 import numpy as np
 import onnx
 
-from golden.network import Activation, Final
+from golden.network import Activation, Cell, Final
 
 from .errors import ImportRefused, quote
-from .onnx_cells import check_weights, linear
+from .onnx_cells import Draft, check_weights, linear
 from .onnx_index import Tracked
 from .onnx_node import attributes, evaluate, label
 from .onnx_operand import operand as read, vectors
 
-__all__ = ["FINALS", "INPUT_TYPES", "arithmetic", "embed", "final", "move", "normalise",
-           "product"]
+__all__ = ["FINALS", "INPUT_TYPES", "POOLS", "arithmetic", "embed", "final", "move", "normalise",
+           "pool", "product"]
 
+POOLS = {"ReduceMean": Cell.MEAN, "ReduceMax": Cell.MAX, "GlobalAveragePool": Cell.MEAN,
+         "GlobalMaxPool": Cell.MAX}
 FINALS = {"Softmax": Final.SOFTMAX, "LogSoftmax": Final.LOG_SOFTMAX, "ArgMax": Final.ARGMAX}
 
 # Element types of data, and whether they are integers.
@@ -168,6 +170,58 @@ def _sum(walk, node: onnx.NodeProto, a: Tracked, b: Tracked):
     w = np.concatenate([one, one if node.op_type == "Add" else -one], axis=1)
     ids = walk.insert(a.ids, order, read(walk.index, rows, label(node)), w, node.name)
     return walk.store(node, [Tracked(ids=ids)])
+
+
+def pool(walk, node: onnx.NodeProto, inputs: list):
+    """ReduceMean, ReduceMax and the global pools over the steps of layers' results."""
+    ids, values, cell = inputs[0].ids, attributes(node), POOLS[node.op_type]
+    rank, shape = ids.ndim, ids.shape
+    if node.op_type.startswith("Global"):  # of (batch, channel, ...), over all axes behind
+        axes, keep = list(range(2, rank)), True
+    else:
+        axes = values.get("axes") if len(inputs) < 2 or inputs[1] is None else inputs[1].tolist()
+        keep = values.get("keepdims", 1)
+        if not axes and values.get("noop_with_empty_axes", 0):
+            return walk.store(node, [inputs[0]])
+        axes = axes or list(range(rank))
+    if inputs[0].integer or not all(-rank <= axis < rank for axis in axes):
+        return walk.refuse(node)
+    axes = tuple({axis % rank for axis in axes})
+    over = [axis for axis in axes if shape[axis] > 1]
+    if len(over) > 1:
+        return walk.refuse(node, "(over several axes: it must be over the steps alone)")
+    if over:
+        ids = _pooled(walk, node, ids, over[0], cell)
+        if ids is None:
+            return walk.refuse(node, "(not over the steps of a layer's results)")
+    return walk.store(node, [Tracked(ids=ids if keep else np.squeeze(ids, axis=axes))])
+
+
+def _pooled(walk, node: onnx.NodeProto, ids: np.ndarray, axis: int, cell: Cell):
+    """Numbers of a pool over one axis, which stays with one element; None where it is no pool."""
+    order, what = vectors(walk.index, ids), label(node)
+    rows = np.moveaxis(ids, axis, 0).reshape(ids.shape[axis], -1)
+    if order is None or not np.array_equal(rows, ids.ravel()[order]):
+        return None
+    found = read(walk.index, rows, what)
+    if cell is Cell.MAX and np.any(found.scale <= 0):    # of these it would be a minimum
+        plain = walk.materialise(ids, Activation.IDENTITY, node.name)
+        return None if plain is None else _pooled(walk, node, plain, axis, cell)
+    if any(lengths is not None for lengths in walk.lengths):
+        raise ImportRefused(what, "goes over all steps of a layer with sequence_lens, though "
+                            "sequences may have ended before", "pool outside of the model, or "
+                            "export it without lengths")
+    if found.when != "every" or any(part.source.draft is None for part in found.parts):
+        return None
+    made = np.empty(found.width, dtype=np.int64)
+    for part in found.parts:
+        width = part.source.width
+        walk.graph.file.spend(width ** 2, what)
+        draft = Draft(sources=(part.source,), when="every", cell=cell, name=node.name,
+                      w=np.zeros((width, width)), bias_x=np.zeros(width))
+        made[part.columns] = walk.linear_source(1, draft).base + part.features
+    made = walk.index.derive(made, found.scale, found.offset)
+    return np.expand_dims(made.reshape(np.delete(ids.shape, axis)), axis)
 
 
 def product(walk, node: onnx.NodeProto, inputs: list):

@@ -55,7 +55,7 @@ class Chain:
 
 
 def _is_recurrent(source: Source) -> bool:
-    return source.draft is not None and source.draft.cell is not Cell.LINEAR
+    return source.draft is not None and source.draft.cell.recurrent
 
 
 def _parts(walk: Trace, ids: np.ndarray) -> list | None:
@@ -171,20 +171,23 @@ def _chain(walk: Trace, what: str, draft, *, last: bool, **fields) -> Chain:
     if len(drafts) > MAX_LAYERS:
         raise ImportRefused("the graph", f"has {len(drafts)} layers, more than {MAX_LAYERS}",
                             "is a loop over time unrolled? Export it as an RNN, GRU or LSTM node")
-    if not any(d.cell is not Cell.LINEAR for d in drafts):
+    if not any(d.cell.recurrent for d in drafts):
         raise ImportRefused("the graph", "has no recurrent layer between its input and its result",
                             "Gatewright builds networks with RNN, GRU or LSTM layers")
+    flags = {}
+    for number, d in reversed(list(enumerate(drafts))):
+        readers = [other for other in drafts[number + 1:]
+                   if any(source.draft is d for source in other.sources)]
+        needed = all(flags[id(other)] and not other.cell.pools
+                     for other in readers) if readers else last
+        flags[id(d)] = not d.cell.recurrent and (needed or d.once)
+    drafts.sort(key=lambda d: flags[id(d)])  # what runs once a sequence runs last
     places = {id(d): k for k, d in enumerate(drafts)}
     reads = tuple(tuple(-1 if source.draft is None else places[id(source.draft)]
                         for source in d.sources) for d in drafts)
     root = next(source for d in drafts for source in d.sources if source.draft is None)
-    flags = [False] * len(drafts)
-    for k in reversed(range(len(drafts))):
-        readers = [other for other in range(k + 1, len(drafts)) if k in reads[other]]
-        needed = all(flags[other] for other in readers) if readers else last
-        flags[k] = drafts[k].cell is Cell.LINEAR and (needed or drafts[k].once)
-    return Chain(drafts=tuple(drafts), reads=reads, last_only=tuple(flags), last=last,
-                 root=root if root.kind == "input" else walk.embedded, **fields)
+    return Chain(drafts=tuple(drafts), reads=reads, last_only=tuple(flags[id(d)] for d in drafts),
+                 last=last, root=root if root.kind == "input" else walk.embedded, **fields)
 
 
 def _binding(item: GraphInput, roles: dict, shape: tuple, what: str, *, time_open=False,

@@ -21,7 +21,7 @@ __all__ = ["Trace", "trace"]
 _RECURRENT = ("RNN", "GRU", "LSTM")
 _ACTIVATIONS = {"Relu": Activation.RELU, "Sigmoid": Activation.SIGMOID, "Tanh": Activation.TANH}
 _ARITHMETIC = ("Add", "Sub", "Mul", "Div")
-_READ = FOLDABLE | ops.FINALS.keys() | _ACTIVATIONS.keys() | set(_RECURRENT) | {
+_READ = FOLDABLE | ops.FINALS.keys() | ops.POOLS.keys() | _ACTIVATIONS.keys() | set(_RECURRENT) | {
     "Constant", "MatMul", "Gemm", "BatchNormalization"}
 MAX_STEPS = 1 << 16
 READING = 8                     # looking at so many elements costs what making one does
@@ -203,7 +203,9 @@ class Trace:
             return self.refuse(node) if ids is None else self.store(node, [Tracked(ids=ids)])
         if op in ops.FINALS:
             return ops.final(self, node, inputs[0])
-        reason = "(pools over the steps)" if op.startswith("Reduce") else ""
+        if op in ops.POOLS:
+            return ops.pool(self, node, inputs)
+        reason = "(over the steps only ReduceMean and ReduceMax)" if op.startswith("Reduce") else ""
         return self.refuse(node, reason)
 
     def store(self, node: onnx.NodeProto, values: list):

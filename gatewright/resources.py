@@ -8,10 +8,14 @@ from dataclasses import dataclass
 
 from amaranth.utils import ceil_log2
 
+from golden.network import Cell
+from golden.pool import GUARD, RECIPROCAL
 from hw.layout import Layout
+from hw.lines import lines_of
 from hw.mac import group_size, word_width
 from hw.pipeline import DEEP
-from hw.program import Op
+from hw.program import Op, Program
+from hw.reciprocal import LOG2_STEPS
 
 __all__ = ["Memory", "memories", "post_products", "products"]
 
@@ -24,7 +28,7 @@ class Memory:
     ----------
     name : str
         "weights", "rows", "vectors", "inputs", "tokens", "kept" (results of the sweep before),
-        "table", "cells", "hidden", "updates", "output".
+        "table", "cells", "hidden", "updates", "pool", "output".
     width : int
         Bits of an element.
     depth : int
@@ -86,19 +90,28 @@ def _vectors(layout: Layout) -> list[Memory]:
 def _post(layout: Layout) -> list[Memory]:
     """Those of one post: its rows, tables and states."""
     program, latency = layout.program, layout.program.pipeline.ram
-    table = program.table
     found = [Memory(name="rows", width=layout.rows.width, depth=layout.n_turns, contents=True,
                     latency=latency)]
-    lines = Memory(name="table", width=table.base_bits + table.slope_bits, contents=True,
-                   depth=1 << table.log2_segments, latency=latency)
-    found += [lines] * (2 if program.uses(Op.LSTM, Op.CELL, Op.GRU) else 1)
+    for curves in _tables(program):
+        lines = lines_of(program.table, curves)
+        found.append(Memory(name="table", width=lines.width, contents=True,
+                            depth=len(lines.words), latency=latency))
     for name, width, ops in (("cells", program.network.cell.width, (Op.LSTM, Op.CELL)),
                              ("cells", program.network.cell.width, (Op.CELL,)),  # peepholes' own
                              ("hidden", layout.act_width, (Op.GRU, Op.RESET)),
                              ("updates", layout.act_width, (Op.UPDATE,))):
         if program.uses(*ops):
             found.append(Memory(name=name, width=width, depth=layout.n_groups, latency=latency))
+    for pool, _ in program.pools:
+        width = layout.act_width + (LOG2_STEPS if pool.pools is Cell.MEAN else 0)
+        found.append(Memory(name="pool", width=width, depth=pool.groups, latency=latency))
     return found
+
+
+def _tables(program: Program) -> list[tuple]:
+    """The curves that stand behind tanh in each of a post's tables."""
+    second = [program.second_curves] if program.uses(Op.LSTM, Op.CELL, Op.GRU) else []
+    return [program.curves, *second]
 
 
 def _output(layout: Layout) -> Memory:
@@ -122,8 +135,8 @@ def products(layout: Layout) -> list[tuple[int, int]]:
 
 def post_products(layout: Layout) -> list[tuple[int, int]]:
     """Those of one post."""
-    program, table, pre = layout.program, layout.program.table, layout.program.network.pre.width
-    line = (table.slope_bits + 1, table.offset_bits + 1)
+    program, pre = layout.program, layout.program.network.pre.width
+    line, *second = (lines_of(program.table, curves).operands for curves in _tables(program))
     found = [line]
     if program.peepholes:
         found.append((layout.rows.peephole_width, program.network.cell.width))
@@ -131,8 +144,9 @@ def post_products(layout: Layout) -> list[tuple[int, int]]:
     if lstm or gru:
         found.append((max(layout.act_width, pre if gru else 0),
                       max(layout.act_width, program.network.cell.width if lstm else 0)))
-        found.append(line)
+        found += second
     if any(phase.op is not Op.RESULT for phase in program.phases):
         blends = program.uses(Op.GRU, Op.CANDIDATE)  # h - n takes one bit more
         found.append((layout.act_width, layout.act_width + blends))
-    return found
+    means = sum(pool.pools is Cell.MEAN for pool, _ in program.pools)
+    return found + [(layout.act_width + GUARD, RECIPROCAL + 1)] * means

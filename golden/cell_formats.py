@@ -52,6 +52,8 @@ def _observed(trace: dict, names: tuple) -> np.ndarray:
 def result_format(layer: FloatLayer, trace: dict, gate: Fixed, options) -> Fixed:
     """Format of a layer's results: ``gate`` where no input can take them beyond 1."""
     functions = layer.functions
+    if layer.cell.pools:
+        return gate               # that of what it reads: the caller knows it
     # A GRU's z blends the old state and the candidate, if it is not outside of 0 to 1.
     gates = 0.0 if layer.cell in (Cell.GRU, Cell.GRU_RESET_BEFORE) else -1.0
     if _within(functions[0], gates) and (len(functions) == 1 or _within(functions[-1], -1.0)):

@@ -14,6 +14,7 @@ from .fixed import Fixed, bound, quantise, round_shift, saturate
 from .functions import TABLED, Activation
 from .lengths import for_each_length, once
 from .network import Cell, FloatNetwork, IntLayer, IntNetwork
+from .pool import pool_codes
 from .reads import gather, in_order
 from .reference import Batch
 from .tables import TanhTable, activate, make_table
@@ -282,6 +283,11 @@ def run_golden(network: IntNetwork, codes: Codes, *, keep=("h", "c"),
     for idx, layer in enumerate(network.layers):
         vectors = gather(network, idx, x, [signals["h"] for signals in run.signals])
         batch, steps, _ = vectors.shape
+        if layer.cell.pools:
+            pooled = pool_codes(vectors, layer.cell, layer.h.width)
+            run.signals.append({"h": pooled[:, None]})
+            run.saturated.append({})
+            continue
         zeros = np.zeros((batch, layer.units), dtype=np.int64)
         h, c = codes.h0.get(idx, zeros), codes.c0.get(idx, zeros)
         count, kept = _Counter(), []

@@ -131,7 +131,7 @@ class FloatLayer(FloatCell):
         rows = len(GATES[self.cell]) * self.units
         if self.w.ndim != 2 or self.w.shape[0] != rows:
             raise ValueError(f"Layer {self.name!r}: W must have {rows} rows, not {self.w.shape}")
-        if (self.r is None) != (self.cell is Cell.LINEAR):
+        if (self.r is None) == self.cell.recurrent:
             raise ValueError(f"Layer {self.name!r}: R belongs to recurrent layers, and to each")
         if self.r is not None and self.r.shape != (rows, self.units):
             raise ValueError(
@@ -139,9 +139,12 @@ class FloatLayer(FloatCell):
         for name, bias in (("bias_x", self.bias_x), ("bias_h", self.bias_h)):
             if bias.shape != (rows,):
                 raise ValueError(f"Layer {self.name!r}: {name} must be ({rows},), not {bias.shape}")
-        if self.last_only and self.cell is not Cell.LINEAR:
+        if self.last_only and self.cell.recurrent:
             raise ValueError(f"Layer {self.name!r}: only a linear layer can be last-step only")
-        if self.reverse and self.cell is Cell.LINEAR:
+        if self.cell.pools and not (self.last_only and len(self.reads) < 2):
+            raise ValueError(f"Layer {self.name!r}: a mean or maximum is of one layer, and has one "
+                             "result a sequence")
+        if self.reverse and not self.cell.recurrent:
             raise ValueError(f"Layer {self.name!r}: only a recurrent layer can be reverse")
         if self.reads_final and not self.last_only:
             raise ValueError(f"Layer {self.name!r}: only a last-step layer can read final states")
@@ -163,7 +166,7 @@ class _Network:
     @property
     def recurrent(self) -> tuple:
         """Indices of the recurrent layers."""
-        return tuple(i for i, layer in enumerate(self.layers) if layer.cell is not Cell.LINEAR)
+        return tuple(i for i, layer in enumerate(self.layers) if layer.cell.recurrent)
 
     def reads(self, idx: int) -> tuple:
         """Layers whose results are the input of layer ``idx``; -1 is the network's input."""

@@ -123,11 +123,15 @@ def _result_formats(network: FloatNetwork, traces: list, gate: Fixed,
     """The format of each layer's results; those that are read as one vector share the coarsest."""
     own = [result_format(layer, trace, gate, options)
            for layer, trace in zip(network.layers, traces, strict=True)]
+    for idx, layer in enumerate(network.layers):
+        if layer.cell.pools:
+            own[idx] = own[network.reads(idx)[0]]
     formats, before = list(own), None
     while formats != before:
         before = list(formats)
         for idx, layer in enumerate(network.layers):
             reads = [read for read in network.reads(idx) if read >= 0]
+            reads += [idx] * layer.cell.pools     # it keeps the format of what it reads
             coarsest = min((formats[read] for read in reads), key=lambda f: f.frac, default=gate)
             for read in reads:
                 if own[read] == gate != coarsest:
@@ -197,7 +201,7 @@ def _quantise_layer(layer: FloatLayer, trace: dict, initial_h, formats: dict,
     frac = _weight_frac(layer.w, options) + x.frac + x_shift
     if layer.r is not None:
         frac = np.minimum(frac, _weight_frac(layer.r, options) + h.frac + h_shift)
-    tables = (layer.cell not in (Cell.RNN, Cell.LINEAR)
+    tables = (len(PLACES[layer.cell]) > 1
               or layer.activation in (Activation.SIGMOID, Activation.TANH))
     places = make_places(layer, trace, formats, options)
     layer_pre = pre if tables else Fixed(width=pre.width, frac=h.frac)
@@ -242,6 +246,9 @@ def _layer_reports(layer: FloatLayer, made: IntLayer, trace: dict, cell: Fixed,
                    options: QuantOptions):
     """The table's lines of one layer: weights first, then what flows."""
     prefix, frac = layer.name, made.acc_frac
+    if layer.cell.pools:
+        yield _report_values(f"{prefix}.h", trace["h"], made.h)
+        return
     yield _report_rows(f"{prefix}.W", layer.w, made.w, frac - made.x.frac - made.x_shift,
                        options.weight_width)
     if layer.r is not None:

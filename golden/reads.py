@@ -26,12 +26,12 @@ def gather(network, idx: int, x, results) -> np.ndarray:
 
     Returns
     -------
-    (B, T, I) of the layer, in time order; T = 1 for a last-step layer
+    (B, T, I) of the layer, in time order; T = 1 for a last-step layer that is no pool
     """
     layer, parts = network.layers[idx], []
     for read in network.reads(idx):
         part = x if read < 0 else results[read]
-        if layer.last_only:
+        if layer.last_only and not layer.cell.pools:
             step = final_step(network.layers[read]) if layer.reads_final and read >= 0 else -1
             part = part[:, step][:, None]
         parts.append(part)

@@ -11,6 +11,7 @@ import numpy as np
 from .functions import Activation, Function, evaluate
 from .lengths import for_each_length, once
 from .network import Cell, Final, FloatLayer, FloatNetwork
+from .pool import pool_values
 from .reads import gather, in_order
 
 __all__ = ["Batch", "apply_final", "run_float"]
@@ -136,7 +137,9 @@ def run_float(network: FloatNetwork, batch: Batch) -> list:
     traces = []
     for idx, layer in enumerate(network.layers):
         vectors = gather(network, idx, x, [trace["h"] for trace in traces])
-        if layer.cell is Cell.LINEAR:
+        if layer.cell.pools:
+            signals = {"h": pool_values(vectors, layer.cell)[:, None]}
+        elif layer.cell is Cell.LINEAR:
             flat = _step(layer, vectors.reshape(-1, vectors.shape[2]), None, None)
             signals = {k: v.reshape(*vectors.shape[:2], -1) for k, v in flat.items()}
         else:

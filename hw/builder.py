@@ -111,13 +111,17 @@ class Builder:
             dest_base=self.bases[idx] if dest is None else dest, to_vector=to_vector,
             to_output=output and last, output_last_only=self.network.last_step_only,
             last_only=layer.last_only, sweep=self.sweeps[idx], reverse=layer.reverse,
-            to_sequence=output and self._read(idx, Source.KEPT), style=style_of(layer)))
+            to_sequence=output and self._read(idx, Source.KEPT), style=style_of(layer),
+            pools=layer.cell if layer.cell.pools else None))
 
     def layer(self, idx: int) -> None:
         """The phases of one layer."""
         layer, x = self.network.layers[idx], self.input_segment(idx)
         every = range(len(GATES[layer.cell]))
-        if layer.cell is Cell.LINEAR:
+        if layer.cell.pools and x[0] is not Source.NEW:
+            raise ValueError(f"Layer {layer.name!r}: a mean or maximum must be of a layer, not of "
+                             "the input")
+        if not layer.cell.recurrent:
             self.phase(idx, layer, Op.RESULT, every, [x], output=True,
                        to_vector=self._read(idx, Source.NEW), function=layer.activation)
             return

@@ -8,18 +8,22 @@ from amaranth import *
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
+from golden.functions import Activation
+
 from .activation import ActivationUnit
 from .arith import bound, round_shift, saturate
 from .blocks import delay, stages
-from .layout import Layout
+from .layout import Function, Layout
 from .pipeline import Pipeline
 from .program import Op
-from .style import select
+from .style import by_style, select
 
 __all__ = ["Combine"]
 
 LSTM_I, LSTM_F, LSTM_G = 0, 1, 2  # places in the gate order i, f, g, o
 GRU_Z = 1              # r, z, n
+SECOND = Op.LSTM, Op.HIDDEN, Op.GRU
+MULTIPLIED = Op.LSTM, Op.HIDDEN, Op.GRU, Op.RESET, Op.CANDIDATE  # their results are products
 
 
 class Combine(wiring.Component):
@@ -28,6 +32,8 @@ class Combine(wiring.Component):
     Parameters
     ----------
     layout : Layout
+    post : int
+        See ``ElementWise``.
 
     Members
     -------
@@ -40,10 +46,12 @@ class Combine(wiring.Component):
     result_tag : Out(Layout.row_tag), valid for a neuron's result
     cell_valid : Out(1), cell_group : Out, cell_data : Out(signed(cell_width)), new cell states
     cell_clipped : Out(1), with cell_valid
+    also_clipped : Out(range(3)), only in a loose program: results, and codes that went straight
+        through the second function, clipped in this cycle
     """
 
-    def __init__(self, layout: Layout):
-        self._layout = layout
+    def __init__(self, layout: Layout, post: int = 0):
+        self._layout, self._post = layout, post
         network = layout.program.network
         super().__init__({
             "tag": In(layout.row_tag), "a": In(signed(layout.act_width)),
@@ -54,7 +62,8 @@ class Combine(wiring.Component):
             "dump_data": Out(signed(network.cell.width)),
             "result": Out(signed(layout.act_width)), "result_tag": Out(layout.row_tag),
             "cell_valid": Out(1), "cell_group": Out(layout.group_bits),
-            "cell_data": Out(signed(network.cell.width)), "cell_clipped": Out(1)})
+            "cell_data": Out(signed(network.cell.width)), "cell_clipped": Out(1),
+            **({"also_clipped": Out(range(3))} if layout.program.loose else {})})
 
     @staticmethod
     def lead(pipeline: Pipeline) -> int:
@@ -85,16 +94,44 @@ class Combine(wiring.Component):
         held = Signal.like(self.a, reset_less=True)
         with m.If(tags[0].valid & (tags[0].gate == 0)):
             m.d.sync += held.eq(self.a)
-        argument = self._first_product(m, at, tags, held)
+        argument, self._straight_clipped = self._first_product(m, at, tags, held), C(0)
         second = C(0, signed(self._layout.act_width))
         if argument is not None:
-            m.submodules.second = unit = ActivationUnit(
-                program.table, tanh_only=True, family=self._layout.family,
-                pipeline=program.pipeline)
-            m.d.comb += unit.pre.eq(delay(m, argument, program.pipeline.stage, name="argument"))
-            second = unit.out
+            second = self._second_function(m, at, tags, argument)
         self._second_product(m, at, tags, second)
         return m
+
+    def _is_there(self, tag) -> Value:
+        """The tag's unit is none of those that only fill up the last group."""
+        return ~(tag.boundary & (self._post > tag.present))
+
+    def _second_function(self, m: Module, at, tags, argument) -> Value:
+        """h of the new cell state, or g of a split row's candidate, at station ``second``."""
+        layout, program = self._layout, self._layout.program
+        stage = program.pipeline.stage
+        codes = program.second_codes
+        plain = codes == {Function[Activation.TANH]}
+        m.submodules.second = unit = ActivationUnit(
+            program.table, tanh_only=plain, family=layout.family, pipeline=program.pipeline,
+            curves=program.second_curves)
+        m.d.comb += unit.pre.eq(delay(m, argument, stage, name="argument"))
+        if not plain:
+            tag, shape = tags[at.state + stage], unsigned(layout.function_bits)
+            of_c, of_n = (select(program, ops, tag, shape, lambda style, idx=idx: (
+                program.function_code(style.place(idx), Activation.TANH)))
+                for ops, idx in (((Op.LSTM, Op.HIDDEN), 2), ((Op.GRU,), 1)))
+            m.d.comb += unit.function.eq(Mux(tag.op == Op.GRU, of_n, of_c))
+            tag = tags[at.second]
+            counted = Cat(tag.op == op for op in SECOND).any() & self._is_there(tag)
+            self._straight_clipped = unit.clipped & tag.valid & tag.anchor & counted
+        return unit.out
+
+    def _result_shift(self, style) -> int:
+        """Right shift of a result's product: what its fractional bits are more than h's."""
+        gate = self._layout.program.network.gate.frac
+        if len(style.places) < 3:
+            return style.out_frac(0, gate)
+        return style.out_frac(0, gate) + style.out_frac(2, gate) - style.h_frac
 
     @staticmethod
     def _rounded_sum(value, product, places: int):
@@ -137,21 +174,33 @@ class Combine(wiring.Component):
                     coupled = select(program, (Op.LSTM, Op.CELL), tag, 1, lambda s: s.coupled)
                     return makes_cell(tag) & (tag.gate == LSTM_I) & coupled
 
-                rest, _ = saturate((C(1 << gate, signed(gate + 2)) - self.a).as_signed(),
-                                   layout.act_width)
+                one = select(program, (Op.LSTM, Op.CELL), tags[0], signed(gate + 2),
+                             lambda style: 1 << style.out_frac(0, gate))
+                rest, _ = saturate((one - self.a).as_signed(), layout.act_width)
                 with m.If(stands_for_f(tags[0])):
                     m.d.comb += [mul.a.eq(rest), mul.b.eq(old)]
                 is_forget |= stands_for_f(tags[at.product])
-            frac = max(gate + cell.frac, 2 * gate)
+            lstms = Op.LSTM, Op.CELL
+
+            def fracs(style):
+                """Fractional bits of f*c and of i*g."""
+                gates = style.out_frac(0, gate)
+                return gates + cell.frac, gates + style.out_frac(1, gate)
+
+            made = [fracs(phase.style) for phase in program.phases if phase.op in lstms]
+            frac = max(map(max, made))
             half = frac - cell.frac - 1  # round half up: this bit is added on the way
-            forget = Signal(signed(layout.act_width + cell.width + frac + 2 - gate - cell.frac),
+            forget = Signal(signed(layout.act_width + cell.width + 2 + frac - min(made)[0]),
                             reset_less=True)
             product = tags[at.product]
             with m.If(product.valid & is_forget):
-                kept = mul.p.shift_left(frac - gate - cell.frac)
+                kept = by_style(program, lstms, product, lambda style: frac - fracs(style)[0],
+                                mul.p.shift_left)
+                kept = Value.cast(kept).as_signed()
                 m.d.sync += forget.eq(Cat(kept[:half], kept[half:].as_signed() + 1).as_signed())
-            total = delay(m, forget + mul.p.shift_left(frac - 2 * gate), pipeline.stage,
-                          name="total")
+            added = by_style(program, lstms, product, lambda style: frac - fracs(style)[1],
+                             mul.p.shift_left)
+            total = delay(m, forget + Value.cast(added), pipeline.stage, name="total")
             value, clipped = saturate(total >> (frac - cell.frac), cell.width)
             new, new_clipped = Signal(signed(cell.width), reset_less=True), Signal()
             after = tags[at.product + pipeline.stage]
@@ -160,6 +209,8 @@ class Combine(wiring.Component):
             # The neuron's last row is the anchor: by then the new c stands still.
             state = tags[at.state]
             done = state.valid & state.anchor & makes_cell(state)
+            if program.loose:
+                new_clipped = new_clipped & self._is_there(state)
             loading = self.load_en & self.load_cell
             m.d.comb += [
                 cells.w_en.eq(done | loading),
@@ -172,19 +223,27 @@ class Combine(wiring.Component):
                 # The row of o comes in a phase of its own: the new c is read again.
                 stored = delay(m, cells.r_data, at.state, name="stored").as_signed()
                 shown = Mux(state.op == Op.HIDDEN, stored, new).as_signed()
-            argument, _ = saturate(round_shift(shown, cell.frac - pre.frac), pre.width)
+            argument = by_style(
+                program, (Op.LSTM, Op.HIDDEN), state,
+                lambda style: cell.frac - style.pre_frac(2, pre.frac),
+                lambda shift: saturate(round_shift(shown, shift), pre.width)[0])
         if gru:
             with m.If(tags[0].op == Op.GRU):
                 m.d.comb += mul.a.eq(self.nh)
             nx = delay(m, self.nx, pipeline.multiplier, name="nx")
-            sums = delay(m, self._rounded_sum(nx, mul.p, gate), pipeline.stage, name="sums")
+            places = max(phase.style.out_frac(0, gate) for phase in program.phases
+                         if phase.op is Op.GRU)
+            reset = by_style(program, (Op.GRU,), tags[at.product],
+                             lambda style: places - style.out_frac(0, gate), mul.p.shift_left)
+            sums = delay(m, self._rounded_sum(nx, Value.cast(reset), places), pipeline.stage,
+                         name="sums")
             value, _ = saturate(sums >> 1, pre.width)
             candidate = delay(m, value, 1, name="candidate")
             if program.clips:
                 none = 1 << (pre.width - 1)
                 candidate = bound(candidate, select(
                     program, (Op.GRU,), tags[at.state], unsigned(pre.width),
-                    lambda style: none if style.limits[1] is None else style.limits[1]))
+                    lambda style: none if style.limit(1) is None else style.limit(1)))
             argument = candidate if not lstm else Mux(tags[at.state].op == Op.GRU, candidate,
                                                       argument).as_signed()
         return argument
@@ -250,9 +309,20 @@ class Combine(wiring.Component):
                     m.d.comb += [addend.eq(carried), other.eq(old - carried),
                                  factor.eq(updates.r_data.as_signed())]
         addend = delay(m, addend, wait + pipeline.multiplier, name="addend")
-        total = delay(m, self._rounded_sum(addend, mul.p, gate), pipeline.stage, name="total")
-        value, _ = saturate(total >> 1, width)
+        places = max((self._result_shift(phase.style) for phase in program.phases
+                      if phase.op in MULTIPLIED), default=gate)
+        product = by_style(program, MULTIPLIED, tags[at.second + wait + pipeline.multiplier],
+                           lambda style: places - self._result_shift(style), mul.p.shift_left)
+        total = delay(m, self._rounded_sum(addend, Value.cast(product), places), pipeline.stage,
+                      name="total")
+        value, clipped = saturate(total >> 1, width)
         out = delay(m, value, pipeline.stage, name="out")
+        if program.loose:
+            clipped = delay(m, clipped, pipeline.stage, name="clipped")
+            counted = Cat(result.op == op for op in MULTIPLIED if op is not Op.RESET).any()
+            m.d.comb += self.also_clipped.eq(
+                (clipped & result.valid & result.anchor & counted & self._is_there(result))
+                + self._straight_clipped)
         shows = result.valid & result.anchor & (result.op != Op.UPDATE)
         if program.peepholes:
             shows &= result.op != Op.CELL

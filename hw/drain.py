@@ -4,8 +4,8 @@ from amaranth import *
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
-from .layout import Function, Layout
-from .program import Source
+from .layout import Layout
+from .program import Op, Source
 
 __all__ = ["Drain"]
 
@@ -43,10 +43,13 @@ class Drain(wiring.Component):
         kept |= {} if not program.max_steps else {
             "to_sequence": int(phase.to_sequence), "reverse": int(phase.reverse),
             "sequence_end": int(not any(p.to_sequence for p in later))}
+        if program.loose:
+            kept["present"] = phase.units - (phase.groups - 1) * phase.posts - 1
         if program.names_gates:
             gates = phase.row_gates
             kept |= {"first_gate": gates[0], "skips": int(gates[:2] == (0, 2))}
-        return kept | {"op": phase.op, "function": Function[phase.function],
+        return kept | {"op": phase.op, "function": program.function_code(
+            phase.style.place(0) if phase.op is Op.RESULT else None, phase.function),
                 "gates": phase.row_gates[-1], "groups": phase.groups - 1,
                 "row_base": row_base, "state_base": phase.unit_base // phase.posts,
                 "dest_base": phase.dest_base // phase.posts,
@@ -115,10 +118,12 @@ class Drain(wiring.Component):
             out.valid.eq(active), out.op.eq(op), out.function.eq(row["function"]),
             out.gate.eq(gate), out.anchor.eq(active & last_gate),
             out.group.eq(state_index), out.dest.eq(dest_index), out.bank.eq(tag.bank),
+            out.first.eq(tag.first_step),
             out.masked.eq(tag.first_step & (0 if program.network.loads_state else 1)),
             out.swapped.eq(row["swapped"]), out.to_vector.eq(row["to_vector"]),
             out.to_output.eq(row["to_output"] & (tag.last_step | ~row["output_last"])),
             *(out[name].eq(row[name])
-              for name in ("style", "to_sequence", "reverse", "sequence_end") if name in row),
+              for name in ("style", "present", "to_sequence", "reverse", "sequence_end")
+              if name in row),
             out.end.eq(row["end"] & tag.last_step & last_group), out.boundary.eq(last_group)]
         return m

@@ -6,23 +6,24 @@ from amaranth import *
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
-from golden.network import Activation
+from golden.functions import Activation
 
 from .activation import ActivationUnit
 from .arith import bound
 from .blocks import delay, stages
 from .combine import Combine
 from .image import row_image
-from .layout import Function, Layout
+from .layout import Layout
 from .peephole import Peephole
 from .pipeline import Pipeline
+from .pool import Pool
 from .program import Op
 from .requantise import Requantise
 from .style import select
 
 __all__ = ["ElementWise"]
 
-OWN = ("tag", "a", "nx", "nh")  # ports of Combine that end here
+OWN = ("tag", "a", "nx", "nh", "also_clipped")  # ports of Combine that end here
 
 
 class ElementWise(wiring.Component):
@@ -39,19 +40,19 @@ class ElementWise(wiring.Component):
     row_addr, tag : In, ``lead`` cycles before their row
     row, first_part : In(signed(acc_width)), from the array
     combine's ports, passed on: load_*, dump_*, result, result_tag, cell_*
-    clipped : Out(range(3)), results and cell states saturated in this cycle
+    clipped : Out(range(clip_events + 1)), results and cell states saturated in this cycle
     """
 
     def __init__(self, layout: Layout, post: int = 0):
         self._layout, self._post = layout, post
-        self._combine = Combine(layout)
+        self._combine = Combine(layout, post)
         passed = {name: member for name, member in self._combine.signature.members.items()
                   if name not in OWN}
         acc = signed(layout.program.network.acc_width)
         super().__init__({
             "row": In(acc), "first_part": In(acc),
             "row_addr": In(range(max(2, layout.n_turns))), "tag": In(layout.row_tag),
-            "clipped": Out(range(3)), **passed})
+            "clipped": Out(range(layout.clip_events + 1)), **passed})
 
     @staticmethod
     def lead(pipeline: Pipeline) -> int:
@@ -61,7 +62,7 @@ class ElementWise(wiring.Component):
     @staticmethod
     def latency(program) -> int:
         """Cycles from a neuron's last row to its result."""
-        return _to_gate(program) + Combine.latency(program)
+        return _to_gate(program) + Combine.latency(program) + Pool.latency(program)
 
     @staticmethod
     def cell_latency(program) -> int:
@@ -80,6 +81,10 @@ class ElementWise(wiring.Component):
                 m.d.comb += getattr(combine, name).eq(getattr(self, name))
             elif name not in OWN:
                 m.d.comb += getattr(self, name).eq(getattr(combine, name))
+        if program.pools:
+            m.submodules.pool = pool = Pool(layout)
+            m.d.comb += [pool.result.eq(combine.result), pool.tag.eq(combine.result_tag),
+                         self.result.eq(pool.pooled), self.result_tag.eq(pool.pooled_tag)]
 
         m.submodules.rows = rows = layout.family.ram(
             width=fmt.width, depth=layout.n_turns, init=row_image(program, self._post),
@@ -108,23 +113,34 @@ class ElementWise(wiring.Component):
             pre = delay(m, limited, pipeline.stage, name="limited")
             at_pre = tags[lead + to_gate - ActivationUnit.latency(pipeline)]
         m.submodules.activation = unit = ActivationUnit(
-            program.table, family=layout.family, pipeline=pipeline)
-        function = Signal(2)
+            program.table, curves=program.curves, family=layout.family, pipeline=pipeline)
+        function = Signal(layout.function_bits)
         m.d.comb += [unit.pre.eq(pre), unit.function.eq(function),
                      function.eq(at_pre.function)]
         with m.Switch(at_pre.op):
             with m.Case(Op.LSTM, *((Op.CELL, Op.HIDDEN) if program.peepholes else ())):
-                m.d.comb += function.eq(Mux(at_pre.gate == 2, Function[Activation.TANH],
-                                            Function[Activation.SIGMOID]))
+                m.d.comb += function.eq(Mux(
+                    at_pre.gate == 2, self._code(at_pre, 1, Activation.TANH, Op.LSTM, Op.CELL),
+                    self._code(at_pre, 0, Activation.SIGMOID, Op.LSTM, Op.CELL, Op.HIDDEN)))
             with m.Case(Op.GRU, Op.RESET, Op.UPDATE):
-                m.d.comb += function.eq(Function[Activation.SIGMOID])
+                m.d.comb += function.eq(self._code(
+                    at_pre, 0, Activation.SIGMOID, Op.GRU, Op.RESET, Op.UPDATE))
             with m.Case(Op.CANDIDATE):
-                m.d.comb += function.eq(Function[Activation.TANH])
+                m.d.comb += function.eq(self._code(at_pre, 1, Activation.TANH, Op.CANDIDATE))
+        counted = tags[-1].valid
+        if program.loose:  # a split row's function is computed behind its two parts
+            counted &= ~((tags[-1].op == Op.GRU) & (tags[-1].gate == 2))
+        clipped = (unit.clipped & counted) + (combine.cell_clipped & combine.cell_valid)
         m.d.comb += [combine.a.eq(unit.out),
                      combine.tag.eq(tags[lead + to_gate - Combine.lead(pipeline)]),
-                     self.clipped.eq((unit.clipped & tags[-1].valid)
-                                     + (combine.cell_clipped & combine.cell_valid))]
+                     self.clipped.eq(clipped + combine.also_clipped if program.loose else clipped)]
         return m
+
+    def _code(self, tag, idx: int, default: Activation, *ops) -> Value:
+        """Code of the function of a place."""
+        program = self._layout.program
+        return select(program, ops, tag, unsigned(self._layout.function_bits),
+                      lambda style: program.function_code(style.place(idx), default))
 
     def _limit(self, tag) -> Value:
         """Bound of a row's pre-activation; the two parts of a split row come without one."""
@@ -133,7 +149,7 @@ class ElementWise(wiring.Component):
 
         def limit(place, ops):
             return select(program, ops, tag, unsigned(width), lambda style: (
-                none if style.limits[place] is None else style.limits[place]))
+                none if style.limit(place) is None else style.limit(place)))
 
         lstm = tag.op == Op.LSTM
         if program.peepholes:

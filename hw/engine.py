@@ -125,7 +125,7 @@ class Engine(wiring.Component):
             self.trace_c_index.eq(posts[0].cell_group),
             self.trace_c_data.eq(Cat(post.cell_data for post in posts))]
         # Registers in between: wide counters do not belong behind what they count.
-        error, clipped = Signal(), Signal(range(2 * len(posts) + 1))
+        error, clipped = Signal(), Signal(range(layout.clip_events * len(posts) + 1))
         m.d.sync += [error.eq(loader.error), clipped.eq(sum(post.clipped for post in posts)),
                      self.status_errors.eq(self.status_errors + error),
                      self.status_saturations.eq(self.status_saturations + clipped)]

@@ -7,7 +7,7 @@ from amaranth import *
 from amaranth.lib import data
 from amaranth.utils import bits_for, ceil_log2
 
-from golden.network import Activation
+from golden.functions import PLAIN
 
 from .families import PORTABLE, Family
 from .image import RowFormat, row_format
@@ -16,8 +16,8 @@ from .schedule import Schedule
 
 __all__ = ["Function", "Layout"]
 
-# Codes of the element-wise function in a row's tag.
-Function = {Activation.IDENTITY: 0, Activation.RELU: 1, Activation.SIGMOID: 2, Activation.TANH: 3}
+# Codes of the element-wise function in a row's tag; those of curves follow.
+Function = {activation: code for code, activation in enumerate(PLAIN)}
 
 _PLAIN = IntEnum("Op", [(op.name, op.value) for op in Op if op < Op.CELL])
 
@@ -60,6 +60,16 @@ class Layout:
     @property
     def phase_bits(self) -> int:
         return max(1, ceil_log2(len(self.program.phases)))
+
+    @property
+    def function_bits(self) -> int:
+        """Code of a function: a plain one, or a curve."""
+        return bits_for(len(PLAIN) + len(self.program.curve_places) - 1)
+
+    @property
+    def clip_events(self) -> int:
+        """Codes of a post that may be clipped in one cycle, and are counted."""
+        return 4 if self.program.loose else 2
 
     @property
     def op_shape(self) -> type[IntEnum]:
@@ -178,13 +188,16 @@ class Layout:
     def row_tag(self) -> data.StructLayout:
         """A row of every post on its way through the element-wise pipelines."""
         style = {"style": self.style_bits} if self.style_bits else {}
+        if self.program.loose:
+            style["present"] = range(self.program.posts)  # last post with a unit in the last group
         return data.StructLayout({
             "valid": 1, **style,
-            "op": self.op_shape, "function": 2, "gate": 2,
+            "op": self.op_shape, "function": self.function_bits, "gate": 2,
             "anchor": 1,             # the neurons' last row: their results come of it
             "group": self.group_bits,  # index of the neurons' states and trace
             "dest": self.group_bits,   # index at which the results are written
             "bank": 1, "masked": 1,
+            "first": int(bool(self.program.pools)),  # the sequence's first step
             "swapped": 1,            # a split row's first part is the recurrent one
             "to_vector": 1, "to_output": 1,
             # Of buffered networks: kept for the next sweep, at the reverse layers' step; the last

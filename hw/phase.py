@@ -5,7 +5,7 @@ from enum import IntEnum
 
 import numpy as np
 
-from golden.network import Activation
+from golden.network import Activation, Cell
 
 from .style import Style
 
@@ -90,6 +90,8 @@ class Phase:
         It stands at step T - 1 - s in the sweep's step s.
     to_sequence : bool
         Its results are kept, step by step, for the next sweep.
+    pools : Cell or None
+        MEAN or MAX: its sums are zero, and its results are those of the layer it reads, pooled.
     style : Style
     gates : tuple of int
         Which of its cell's gates a neuron's rows are, in order. Empty: all of them.
@@ -117,6 +119,7 @@ class Phase:
     sweep: int = 0
     reverse: bool = False
     to_sequence: bool = False
+    pools: Cell | None = None
     style: Style = Style()
     gates: tuple = ()
     peephole: np.ndarray | None = None

@@ -10,10 +10,12 @@ Networks with reverse layers are ``buffered``: a sequence is stored whole, and t
 it as often as ``hw.sweeps`` says. Then the phases stand in the order of their sweeps.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from amaranth.utils import bits_for
 
+from golden.curves import make_curve
+from golden.functions import PLAIN, Activation
 from golden.network import Cell, IntNetwork
 from golden.tables import TanhTable, make_table
 
@@ -94,6 +96,13 @@ class Program:
         return max(phase.sweep for phase in self.phases
                    for segment in phase.segments if segment.source is Source.INPUT)
 
+    @property
+    def pools(self) -> tuple:
+        """Pairs of phases: one that pools over the steps, and the one whose results it pools."""
+        return tuple((pool, [phase for phase in self.phases if phase.layer == read][-1])
+                     for pool in self.phases if pool.pools
+                     for read in self.network.reads(pool.layer))
+
     def uses(self, *ops) -> bool:
         """True if a phase has one of the element-wise steps."""
         return any(phase.op in ops for phase in self.phases)
@@ -119,9 +128,46 @@ class Program:
         return any(style.coupled for style in self.styles)
 
     @property
+    def curve_places(self) -> tuple:
+        """Functions with lines of their own, each once, with its formats."""
+        return tuple(dict.fromkeys(replace(place, limit=None) for style in self.styles
+                                   for place in style.places if place.is_curve))
+
+    @property
+    def curves(self) -> tuple:
+        """Their lines; see ``golden.curves``."""
+        return tuple(make_curve(place.function, place.pre, place.out)
+                     for place in self.curve_places)
+
+    def function_code(self, place, default: Activation) -> int:
+        """Code of a function in the tags: that of a place, or the cell's own where it is None."""
+        if place is not None and place.is_curve:
+            return len(PLAIN) + self.curve_places.index(replace(place, limit=None))
+        return PLAIN.index(default if place is None else place.function.activation)
+
+    @property
+    def second_codes(self) -> set:
+        """Codes of the functions of new cell states, and of split rows' candidates."""
+        places = {Op.LSTM: 2, Op.HIDDEN: 2, Op.GRU: 1}
+        return {self.function_code(phase.style.place(places[phase.op]), Activation.TANH)
+                for phase in self.phases if phase.op in places}
+
+    @property
+    def second_curves(self) -> tuple:
+        """``curves`` if one of those functions is among them."""
+        return self.curves if max(self.second_codes, default=0) >= len(PLAIN) else ()
+
+    @property
+    def loose(self) -> bool:
+        """True if some gate, candidate or cell state is not within -1 and 1 by its function."""
+        return any(place.is_straight or place.is_curve for phase in self.phases
+                   if phase.op is not Op.RESULT for place in phase.style.places)
+
+    @property
     def clips(self) -> bool:
         """True if the pre-activations of some phase are bounded."""
-        return any(limit is not None for style in self.styles for limit in style.limits)
+        return any(limit is not None for style in self.styles
+                   for limit in map(style.limit, range(2)))
 
     @property
     def slots(self) -> int:

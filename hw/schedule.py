@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from .program import Op, Phase, Program, Source
+from .reciprocal import Reciprocal
 
 __all__ = ["Latencies", "Schedule", "Sweep", "make_schedule"]
 
@@ -254,6 +255,8 @@ def _sweep(program: Program, phases: tuple, latencies: Latencies) -> Sweep:
         for segment in phase.segments:
             if segment.source is Source.NEW:
                 covered = _covered(ready, segment, program.posts)
+                if phase.pools:  # the number of steps has to be divided by
+                    covered += max(0, Reciprocal.latency - latencies.mac - latencies.post)
                 start = max(start, _latest(covered, column, *columns))
             column += segment.words(cols)
         gap = max(0, min(slots, phase.turns) - length) if passes > 1 else 0
@@ -292,9 +295,9 @@ def _sweep(program: Program, phases: tuple, latencies: Latencies) -> Sweep:
     # Results leave as fast as they come, so that none of them ever holds a step back.
     interval = max(interval, _results(program, False) * sends)
     interval_last = max(drained_last - to_first, _results(program, True) * sends)
-    if program.max_steps:
-        interval = max(interval, SHORTEST) if not single else 0
-    elif interval == end == program.input_words:
+    if (program.max_steps or program.pools) and not single:
+        interval = max(interval, SHORTEST)
+    if interval == end == program.input_words and not program.max_steps:
         # Input and array in the same time: a bank is free one cycle after its step, so that every
         # other step would start a cycle late. One cycle for each keeps the interval constant.
         interval += 1

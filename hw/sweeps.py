@@ -14,6 +14,8 @@ __all__ = ["assign_sweeps", "same_step"]
 def same_step(network: IntNetwork, idx: int, read: int) -> bool:
     """True where layer ``idx`` can read layer ``read`` in the step that computes it."""
     layer, source = network.layers[idx], network.layers[read]
+    if layer.cell.pools:
+        return True
     if layer.last_only:
         return source.last_only or layer.reads_final or not source.reverse
     return layer.reverse == source.reverse

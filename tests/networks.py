@@ -45,7 +45,7 @@ def make_layer(spec, inputs: int, rng, *, name: str = "layer", scale: float = 1.
     cell, units, *words = spec
     cell = Cell(cell)
     rows = len(GATES[cell]) * units
-    linear = cell is Cell.LINEAR
+    linear = not cell.recurrent
     default = Activation.TANH if cell is Cell.RNN else Activation.IDENTITY
     function = next((Activation(word) for word in words if word in list(Activation)), default)
     own = dict(next((word for word in words if isinstance(word, dict)), {}))
@@ -56,6 +56,11 @@ def make_layer(spec, inputs: int, rng, *, name: str = "layer", scale: float = 1.
         own["own_functions"] = tuple(
             Function(activation=Activation(f[0]), **dict(zip(("alpha", "beta"), f[1:])))
             for f in words_of)
+    if cell.pools:
+        zeros = np.zeros(units)
+        return FloatLayer(name=name, cell=cell, units=units, w=np.zeros((units, inputs)),
+                          bias_x=zeros, bias_h=zeros, last_only=True,
+                          reads=next((word for word in words if isinstance(word, tuple)), ()))
     return FloatLayer(
         name=name, cell=cell, units=units, activation=function, **own,
         w=rng.normal(size=(rows, inputs)) * scale * balance / np.sqrt(inputs),

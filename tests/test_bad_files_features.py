@@ -51,13 +51,6 @@ NOT_YET = [
     ("lengths 5 of 4", lambda: _lengths([5]), "holds lengths from 5 to 5; they must be 1 to 4"),
     ("lengths 0", lambda: _lengths([0]), "sequence_lens 'const_3': holds lengths from 0 to 0"),
     ("lengths in floats", _lengths, "sequence_lens 'lens': is computed from the data, or is not"),
-    ("affine", _activations("RNN", "Affine"), r"activations \['Affine'\] are not supported; use"),
-    ("hard sigmoid", _activations("GRU", "HardSigmoid", "Tanh"), "'HardSigmoid'"),
-    ("relu in an LSTM", _activations("LSTM", "Sigmoid", "Tanh", "Relu"), "'Relu'.* not supported"),
-    ("softplus", _activations("LSTM", "Sigmoid", "Softplus", "Tanh"), "'Softplus'"),
-    ("sigmoid RNN", _activations("RNN", "Sigmoid"), "'Sigmoid'.* use the default tanh or Relu"),
-    ("alpha", _activations("RNN", "Relu", activation_alpha=[0.1]), "activation_alpha is not"),
-    ("beta", _activations("RNN", "Relu", activation_beta=[0.1]), "activation_beta is not"),
     ("state computed from data", _state_of_data, "initial_h .* is computed from the data"),
 ]
 
@@ -85,6 +78,10 @@ NEVER = [
     ("short peepholes", lambda: _peepholes(1, 6), r"P \('const_3'\) has the shape \(1, 6\)"),
     ("peepholes of two directions", lambda: _peepholes(2, 9), r"has the shape \(2, 9\), but"),
     ("peepholes of a GRU", lambda: _peepholes(1, 9, kind="GRU"), "inputs"),
+    ("affine without its factor", _activations("RNN", "Affine"), "Affine has no alpha, and progr"),
+    ("unknown function", _activations("GRU", "Gelu", "Tanh"), "the activation 'Gelu' is not known"),
+    ("endless factor", _activations("RNN", "Elu", activation_alpha=[float("inf")]), "Elu is inf;"),
+    ("too few functions", _activations("GRU", "Tanh"), "has 1 activations, not 2; name all of"),
     ("activations as one text", lambda: attribute(activations="Tanh"), "must be texts, not a text"),
 ]
 

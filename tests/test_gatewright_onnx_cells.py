@@ -3,6 +3,8 @@
 onnx.reference has no part in this: it looks at neither ``clip`` nor ``input_forget``.
 """
 
+import re
+
 import numpy as np
 import onnx_models as build
 import pytest
@@ -17,8 +19,11 @@ pytest.importorskip("onnxruntime")
 OUTPUTS = {"LSTM": ("Y", "Y_h", "Y_c"), "GRU": ("Y", "Y_h"), "RNN": ("Y", "Y_h")}
 
 
-def matched(path, kind, *, large_state=False, change=None, **attrs):
-    """Import one node; its results, of wild inputs and states, are onnxruntime's."""
+def matched(path, kind, *, large_state=False, small=False, change=None, **attrs):
+    """Import one node; its results, of wild inputs and states, are onnxruntime's.
+
+    ``small`` is for functions that let a state grow from step to step.
+    """
     net = build.bare(kind, steps=7, outputs=OUTPUTS[kind])
     node = net.nodes[-1]
     node.attribute.extend(build.helper.make_attribute(k, v) for k, v in attrs.items())
@@ -26,6 +31,9 @@ def matched(path, kind, *, large_state=False, change=None, **attrs):
         node.input.extend([""] * (5 - len(node.input)) + [net.input("h", [1, 1, 3])])
         if kind == "LSTM":
             node.input.append(net.input("c", [1, 1, 3]))
+    if small:
+        net.inits[:] = [build.numpy_helper.from_array(build.numpy_helper.to_array(t) * 0.3, t.name)
+                        for t in net.inits]
     if change:
         change(net)
     network = import_onnx(net.save(path / "net.onnx"))
@@ -33,7 +41,7 @@ def matched(path, kind, *, large_state=False, change=None, **attrs):
     for states in (batch.h0, batch.c0):
         for values in states.values():
             values *= 6
-    batch.x *= 3
+    batch.x *= 0.3 if small else 3
     assert check_against_onnx(network, path / "net.onnx", batch) < 1e-5
     return network.layers[0], onnxruntime_outputs(network, path / "net.onnx", batch)[0]
 
@@ -101,3 +109,68 @@ def test_two_directions(tmp_path):
     assert check_against_onnx(network, tmp_path / "net.onnx", random_batch(network)) < 1e-5
     first, second = (layer.peephole for layer in network.layers[:2])
     assert not np.array_equal(first, second) and not first[1].any() and not second[1].any()
+
+
+PARAMETERS = {"Affine": (0.7, 0.1), "ThresholdedRelu": (0.3, None), "ScaledTanh": (0.9, 1.4),
+              "HardSigmoid": (0.3, 0.45), "LeakyRelu": (0.1, None), "Elu": (1.3, None)}
+PLAIN = ("Relu", "Tanh", "Sigmoid", "Softsign", "Softplus")
+
+
+def functions_of(*names, given=True) -> dict:
+    """Attributes: alpha and beta of those that have them, in order."""
+    values = [PARAMETERS[name] for name in names if name in PARAMETERS and given]
+    found = {"activations": list(names), "activation_alpha": [a for a, _ in values],
+             "activation_beta": [b for _, b in values if b is not None]}
+    return {key: value for key, value in found.items() if value}
+
+
+@pytest.mark.parametrize("place", range(3))
+@pytest.mark.parametrize("name", [*PLAIN, *PARAMETERS])
+@pytest.mark.parametrize("kind, attrs", [
+    ("RNN", {}), ("LSTM", {}), ("GRU", {}), ("GRU", {"linear_before_reset": 1})],
+    ids=["rnn", "lstm", "gru_before", "gru"])
+def test_every_function_at_every_place(tmp_path, kind, attrs, name, place):
+    names = {"RNN": ["Tanh"], "GRU": ["Sigmoid", "Tanh"], "LSTM": ["Sigmoid", "Tanh", "Tanh"]}[kind]
+    if place >= len(names):
+        return
+    names[place] = name
+    grows = place == 0 and kind != "RNN" and name not in ("Sigmoid", "Tanh", "Softsign",
+                                                          "HardSigmoid", "ScaledTanh")
+    matched(tmp_path, kind, small=grows or kind == "RNN", **functions_of(*names), **attrs)
+
+
+def test_parameters_are_taken_in_order(tmp_path):
+    """By the functions that have one; what is left out has its default."""
+    layer, _ = matched(tmp_path, "LSTM", activations=["HardSigmoid", "tanh", "LEAKYRELU"],
+                       activation_alpha=[0.3, 0.25], activation_beta=[0.4])
+    assert [str(f) for f in layer.functions] == ["hard_sigmoid(0.3, 0.4)", "tanh",
+                                                 "leaky_relu(0.25)"]
+    layer, _ = matched(tmp_path, "LSTM", activations=["HardSigmoid", "Elu", "LeakyRelu"])
+    assert [str(f) for f in layer.functions] == ["hard_sigmoid(0.2, 0.5)", "elu(1)",
+                                                 "leaky_relu(0.01)"]
+
+
+def test_functions_that_are_plain(tmp_path):
+    """No lines are built for a function that another name stands for."""
+    attrs = functions_of("Sigmoid", "Affine", "ScaledTanh") | {
+        "activation_alpha": [1.0, 1.0], "activation_beta": [0.0, 1.0]}
+    layer, _ = matched(tmp_path, "LSTM", **attrs)
+    assert [str(f) for f in layer.functions] == ["sigmoid", "identity", "tanh"]
+    layer, _ = matched(tmp_path, "LSTM", activations=["Sigmoid", "Tanh", "Tanh"])
+    assert layer.own_functions == ()
+
+
+@pytest.mark.parametrize("attrs, words", [
+    ({"activations": ["Sigmoid", "Tanh", "Swish"]}, "the activation 'Swish' is not known; it must"),
+    ({"activations": ["Sigmoid", "Tanh"]}, "has 2 activations, not 3; name all"),
+    ({"activations": ["Affine", "Tanh", "Tanh"]}, "Affine has no alpha, and programs disagree"),
+    ({"activations": ["Sigmoid", "ScaledTanh", "Tanh"], "activation_alpha": [1.0]},
+     "ScaledTanh has no beta"),
+    ({"activations": ["Sigmoid", "Elu", "Tanh"], "activation_alpha": [float("nan")]},
+     "alpha of the activation Elu is nan"),
+    ({"activations": ["Sigmoid", "Elu", "Tanh"], "activation_alpha": [1e9]}, "within 1e.06")])
+def test_functions_wrong(tmp_path, attrs, words):
+    net = build.bare("LSTM")
+    net.nodes[-1].attribute.extend(build.helper.make_attribute(k, v) for k, v in attrs.items())
+    text = refused(net, tmp_path)
+    assert re.search(words, text) and "node 'LSTM_0' (LSTM)" in text

@@ -14,10 +14,9 @@ from gatewright.onnx_import import import_onnx
 @pytest.mark.parametrize("kind, attrs, words", [
     ("LSTM", {"direction": "sideways"}, "direction 'sideways'"),
     ("LSTM", {"clip": -0.5}, "clip"), ("LSTM", {"input_forget": 2}, "input_forget"),
-    ("LSTM", {"activations": ["Sigmoid", "Tanh", "Relu"]}, "activations"),
-    ("LSTM", {"activations": ["Sigmoid", "Tanh"]}, "activations"),
-    ("RNN", {"activations": ["Affine"]}, "activations ..Affine"),
-    ("GRU", {"activations": ["HardSigmoid", "Tanh"]}, "HardSigmoid"),
+    ("LSTM", {"activations": ["Sigmoid", "Tanh", "Mish"]}, "activation 'Mish' is not known"),
+    ("LSTM", {"activations": ["Sigmoid", "Tanh"]}, "has 2 activations, not 3"),
+    ("RNN", {"activations": ["Affine"]}, "Affine has no alpha"),
     ("GRU", {"linear_before_reset": 2}, "linear_before_reset must be 0 or 1, not 2"),
     ("GRU", {"hidden_dim": 3}, "unknown attribute 'hidden_dim'"),
     ("GRU", {"hidden_size": -1}, "hidden_size must be 1 to"),
@@ -108,7 +107,7 @@ def test_foreign_domains_and_functions(tmp_path):
 
 
 @pytest.mark.parametrize("case, words", [
-    ("mean", "pools over the steps"), ("product", "two computed tensors"),
+    ("sum", "only ReduceMean and ReduceMax"), ("product", "two computed tensors"),
     ("backwards", "backwards"), ("middle", "step 2 of 5 alone"), ("flat", "flattened sequence"),
     ("mixed", "another order"), ("part", "3 of 5 steps")])
 def test_selections(tmp_path, case, words):
@@ -117,8 +116,8 @@ def test_selections(tmp_path, case, words):
     steps = {"backwards": [4, 3, 2, 1, 0], "part": [0, 1, 2]}.get(case)
     if steps:
         y = net.op("Gather", y, net.ints(*steps))
-    elif case == "mean":
-        y = net.op("ReduceMean", y, axes=[0], keepdims=0)
+    elif case == "sum":
+        y = net.op("ReduceSum", y, net.ints(0), keepdims=0)
     elif case == "product":
         y = net.op("Mul", y, y)
     elif case == "middle":

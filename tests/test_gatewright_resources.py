@@ -25,6 +25,11 @@ NETWORKS = {
                                 ("linear", 3, "final", (0, 1)), embedding=(40, 6)),
     "peepholes": make_network(("lstm", 9, {"peephole": 1.0, "clip": 1.0}),
                               ("lstm", 5, {"coupled": True}), ("gru", 3), inputs=5),
+    "pools": make_network(("gru", 6), ("mean", 6, (0,)), ("max", 6, (0,)),
+                          ("linear", 3, "last", (1, 2)), inputs=5),
+    "functions": make_network(("lstm", 5, {"functions": ["sigmoid", "softplus", "relu"]}),
+                              ("gru", 4, {"functions": ["softsign", "elu"]}), inputs=3),
+    "first_function": make_network(("rnn", 5, {"functions": ["softsign"]}), ("lstm", 3), inputs=3),
     "linear": make_network(("linear", 30, "tanh"), inputs=10),
 }
 INTEGERS = {name: make_integer(network, make_batch(network, 4, 6))[0]

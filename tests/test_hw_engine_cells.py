@@ -5,6 +5,7 @@
 from dataclasses import replace
 
 import pytest
+from networks import make_batch, make_integer, make_network
 from simulate import Scenario, expected_words, input_words, simulate_engine
 from test_hw_engine import (
     GRU,
@@ -17,9 +18,13 @@ from test_hw_engine import (
     STATES,
     _case,
     build,
+    check,
     check_case,
 )
 
+from golden.model import encode, run_golden
+from hw.engine import make_layout
+from hw.program import make_program
 from hw.schedule import make_schedule
 
 CLIP, TIGHT = {"clip": 0.7}, {"clip": 0.1}
@@ -60,6 +65,41 @@ CASES = {
 }
 
 
+def own(*functions, **more) -> dict:
+    """A layer's functions, each with its parameters."""
+    parameters = {"hard_sigmoid": (0.2, 0.5), "leaky_relu": (0.1,), "elu": (1.3,),
+                  "affine": (0.7, 0.1), "thresholded_relu": (0.3,), "scaled_tanh": (0.9, 1.4)}
+    return more | {"functions": [(f, *parameters.get(f, ())) for f in functions]}
+
+
+CASES |= {
+    "relu_lstm": _case((*LSTM, own("sigmoid", "relu", "relu")), HEAD),
+    "old_keras": _case((*LSTM, own("hard_sigmoid", "tanh", "tanh")), HEAD, scale=2.0),
+    "relu_gru": _case((*GRU, own("sigmoid", "relu")), LAST, **STATES),
+    "old_keras_gru": _case((*GRU, own("hard_sigmoid", "tanh")),
+                           (*GRU_BEFORE, own("hard_sigmoid", "relu")), lanes=6),
+    "softsign": _case((*RNN, own("softsign")), (*LSTM, own("sigmoid", "softsign", "softsign"))),
+    "curves_mixed": _case((*LSTM, own("tanh", "elu", "softplus")), (*GRU, own("softsign", "elu")),
+                          LSTM, (*GRU_BEFORE, own("tanh", "softplus")), HEAD, lanes=8, steps=3),
+    "relu_gates": _case((*LSTM, own("relu", "identity", "softplus")), (*GRU, own("relu", "tanh")),
+                        (*GRU_BEFORE, own("softplus", "affine")), LSTM, GRU, scale=0.5, steps=3),
+    "curve_heads": _case(LSTM, ("linear", 5, own("elu")), ("linear", 4, own("softplus")),
+                         ("linear", 4, "relu")),
+    "curve_posts": _case((*LSTM, own("sigmoid", "softplus", "relu")), (*GRU, own("tanh", "affine")),
+                         (*RNN, own("thresholded_relu")), posts=4, cols=2, lanes=8),
+    "curve_shallow": _case((*LSTM, own("hard_sigmoid", "leaky_relu", "relu")),
+                           (*GRU, own("hard_sigmoid", "relu")), pipeline="shallow", cols=4),
+    "curve_everything": _case(
+        (*LSTM, own("scaled_tanh", "thresholded_relu", "affine", clip=0.8, peephole=1.0,
+                    coupled=True)), (*LSTM, own("hard_sigmoid", "relu", "elu", peephole=0.5)),
+        GRU, lanes=7, options={"act_width": 11}, **STATES),
+    "curve_w16_a18": _case((*LSTM, own("hard_sigmoid", "softplus", "relu")),
+                           options={"weight_width": 16, "act_width": 18, "cell_width": 24}),
+    "curve_w3_a4": _case((*LSTM, own("hard_sigmoid", "relu", "relu")), (*GRU, own("relu", "relu")),
+                         options={"weight_width": 3, "act_width": 4, "cell_width": 8}),
+}
+
+
 @pytest.mark.parametrize("case", CASES.values(), ids=CASES)
 def test_exact(case):
     check_case(case)
@@ -80,3 +120,27 @@ def test_wait_for_the_cell_state(pipeline):
             words=input_words(early, codes), outputs=len(words), limit=5000)])
         results.append(observed.words == words)
     assert results == [True, False]
+
+
+@pytest.mark.parametrize("layers", [
+    (("lstm", 5, {"functions": ["sigmoid", ("affine", 0.1, 3.0), "relu"]}),),
+    (("lstm", 5, own("sigmoid", "softplus", "relu")),), (("gru", 5, own("relu", "relu")),),
+    (("lstm", 5, own("relu", "relu", "identity", coupled=True)), ("gru", 3)),
+    (("gru_reset_before", 5, own("affine", "relu")),)],
+    ids=["affine", "softplus", "gru", "relu_gates", "gru_reset_before"])
+def test_clipped_codes_are_counted(layers):
+    """Ranges from one gentle step, then eight; units that only fill up a group count nothing."""
+    network = make_network(*layers, scale=4.0)
+    gentle = make_batch(network, 2, 1)
+    gentle.x *= 0.1
+    integer, _ = make_integer(network, gentle, headroom=0, act_width=9, cell_width=8)
+    rough = make_batch(network, 3, 8, seed=4)
+    rough.x *= 10
+    codes = encode(network, integer, rough)
+    golden = run_golden(integer, codes)
+    assert golden.saturations.sum() > 20
+    layout = make_layout(make_program(integer, lanes=16, posts=8, cols=2))
+    words = expected_words(layout, golden)
+    (observed,) = simulate_engine(layout, [Scenario(
+        words=input_words(layout, codes), outputs=len(words), limit=20_000)])
+    check(layout, observed, golden, words, 8)

@@ -8,7 +8,8 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 PACKAGES = ("golden", "hw", "sim", "synth", "gatewright", "bench")
-CONTRACT = {"golden.fixed", "golden.network", "golden.tables"}
+CONTRACT = {"golden.cells", "golden.curves", "golden.fixed", "golden.functions", "golden.network",
+            "golden.pool", "golden.tables"}
 # What each package may take from the others; gatewright, on top, may take everything, and so may
 # the benchmark beside it.
 MAY_IMPORT = {

@@ -16,6 +16,7 @@ from synth import (
     TARGETS,
     DoesNotFit,
     SynthError,
+    flow,
     place_and_route,
     place_and_route_seeds,
     target_named,
@@ -278,11 +279,20 @@ def test_xilinx_counts_without_clock(tmp_path, target, cell):
     assert set(result["tool_versions"]) == {"yosys"} and len(messages) == 1
 
 
-def test_seeds_best_and_spread(tmp_path):
+def test_seeds_best_and_spread(tmp_path, monkeypatch):
+    commands = []
+
+    def run_tool(tool, args, **options):
+        commands.append(args)
+        return tools.run_tool(tool, args, **options)
+
+    monkeypatch.setattr(flow, "run_tool", run_tool)
     text, manifest = generate(2)
-    result = place_and_route_seeds(text, manifest, "ecp5-25f", build_dir=tmp_path, seeds=(3, 1))
+    result = place_and_route_seeds(text, manifest, "ecp5-25f", build_dir=tmp_path, seeds=(2, 1))
     runs = result["seeds"]["runs"]
-    assert [run["seed"] for run in runs] == [3, 1]
+    assert [run["seed"] for run in runs] == [2, 1]
+    # Placements of two kinds are tried.
+    assert ["--placer-heap-timingweight" in args for args in commands[1:]] == [True, False]
     reported = [run["reported_mhz"] for run in runs]
     assert reported[0] != reported[1]
     assert result["reported_mhz"] == max(reported) == result["seeds"]["best_mhz"]
