@@ -253,7 +253,7 @@ def _size(rng, most: int) -> int:
 
 def _layers(rng, cell: str | None, units: int) -> tuple:
     """Layers, the first recurrent one a ``cell`` if that is given, of up to ``units`` units."""
-    cells = [c for c in Cell if c is not Cell.LINEAR]
+    cells = [c for c in Cell if c.recurrent]
     few = (units + 1) // 2
     layers = []
     if rng.random() < 0.1:

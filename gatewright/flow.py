@@ -23,6 +23,7 @@ from .door_check import compare, random_batch
 from .doors import import_model, onnx_form
 from .errors import DataRefused, GatewrightError, quote
 from .folder import write_text
+from .layout import batch_size
 from .options import Options
 
 __all__ = ["Flow", "Mismatch"]
@@ -95,6 +96,8 @@ class Flow:
         network = import_model(model, name=model.absolute().parent.name if plain else None,
                                weights=self._given)
         self.console.print(show.layers(network))
+        if self.options.argmax:
+            steps.one_result(network)
         hardware = "argmax" if self.options.argmax else "logits"
         where = "the last step" if network.last_step_only else "every step"
         final = "" if network.final is Final.NONE else (
@@ -112,7 +115,8 @@ class Flow:
             self.note(note)
         return batch
 
-    def load_labels(self, inputs: Path, n: int, path: Path | None) -> np.ndarray | None:
+    def load_labels(self, inputs: Path, n: int, path: Path | None,
+                    network: FloatNetwork) -> np.ndarray | dict | None:
         """Labels of n sequences from a file, or from ``labels.npy`` beside the inputs if it fits.
 
         Raises
@@ -123,7 +127,7 @@ class Flow:
         found = inputs.with_name("labels.npy")
         if path is None and (found == inputs or not found.is_file()):
             return None
-        labels = load_labels(path or found, n)
+        labels = load_labels(path or found, n, network)
         count = n if (path or found).suffix == ".npz" else len(np.load(path or found, "r"))
         if count != n:
             if path is not None:
@@ -215,7 +219,8 @@ class Flow:
             _, seconds, together = timed
             speed |= {"onnxruntime_seconds": seconds, "onnxruntime_batched": together}
             self.say(f"onnxruntime: {seconds:.2f} s, in float, " + (
-                "one batch" if together else "one sequence a run (the file fixes batch 1)"))
+                "one batch" if together else f"{batch_size(quantised.network.input)} sequence(s) a "
+                "run, as the file fixes it"))
         return speed
 
     def generate(self, quantised: steps.Quantised, target: str):
