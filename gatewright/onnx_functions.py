@@ -14,7 +14,7 @@ from golden.functions import Activation, Function
 from .errors import ImportRefused, quote
 from .onnx_node import attributes, label
 
-__all__ = ["node_functions"]
+__all__ = ["ELEMENTWISE", "element_function", "node_functions"]
 
 # How many parameters, and their defaults. The three without are told apart by no one: onnxruntime
 # takes 0, the operators' text something else.
@@ -28,9 +28,14 @@ _KNOWN = {
     "thresholdedrelu": (Activation.THRESHOLDED_RELU, 1, (None,)),
     "scaledtanh": (Activation.SCALED_TANH, 2, (None, None)),
 }
+_KEYS = ("alpha", "beta")
 _NAMES = ("Relu, Tanh, Sigmoid, Softsign, Softplus, Elu, LeakyRelu, HardSigmoid, Affine, "
           "ThresholdedRelu, ScaledTanh")
 LARGEST = 1e6
+# Operators of the same functions, which have their own defaults.
+ELEMENTWISE = {"Relu": (), "Sigmoid": (), "Tanh": (), "Softsign": (), "Softplus": (),
+               "Elu": (1.0,), "LeakyRelu": (0.01,), "HardSigmoid": (0.2, 0.5),
+               "ThresholdedRelu": (1.0,)}
 
 
 def _plain(function: Function) -> Function:
@@ -42,6 +47,25 @@ def _plain(function: Function) -> Function:
             (Activation.SCALED_TANH, 1.0, 1.0): Activation.TANH}
     key = function.activation, function.alpha, function.beta
     return Function(activation=same[key]) if key in same else function
+
+
+def _function(what: str, name: str, activation: Activation, given: list) -> Function:
+    """A function from its parameters in the file, None where there is none."""
+    for key, value in zip(_KEYS, given):
+        if value is None:
+            raise ImportRefused(what, f"the activation {name} has no {key}, and programs "
+                                "disagree on its default", f"give it in activation_{key}")
+        if not math.isfinite(value) or abs(value) > LARGEST:
+            raise ImportRefused(what, f"the {key} of the activation {name} is {value:.4g}",
+                                f"it must be within {LARGEST:.0e}")
+    return _plain(Function(activation=activation, **dict(zip(_KEYS, map(float, given)))))
+
+
+def element_function(node: onnx.NodeProto) -> Function:
+    """The function of an element-wise node, one of ``ELEMENTWISE``."""
+    values, op = attributes(node), node.op_type
+    given = [values.get(key, default) for key, default in zip(_KEYS, ELEMENTWISE[op])]
+    return _function(label(node), op, _KNOWN[op.lower()][0], given)
 
 
 def node_functions(node: onnx.NodeProto, defaults: tuple, directions: int) -> tuple:
@@ -60,7 +84,7 @@ def node_functions(node: onnx.NodeProto, defaults: tuple, directions: int) -> tu
     """
     what, values = label(node), attributes(node)
     names = values.get("activations", list(defaults) * directions)
-    left = [list(values.get(f"activation_{key}", ())) for key in ("alpha", "beta")]
+    left = [list(values.get(f"activation_{key}", ())) for key in _KEYS]
     if len(names) == len(defaults):                # those of one direction stand for both
         names, left = names * directions, [given * directions for given in left]
     if len(names) != len(defaults) * directions:
@@ -72,18 +96,7 @@ def node_functions(node: onnx.NodeProto, defaults: tuple, directions: int) -> tu
             raise ImportRefused(what, f"the activation {quote(name, 20)} is not known",
                                 f"it must be one of {_NAMES}")
         activation, count, standard = _KNOWN[name.lower()]
-        given = []
-        for k in range(count):
-            value = left[k].pop(0) if left[k] else standard[k]
-            key = ("alpha", "beta")[k]
-            if value is None:
-                raise ImportRefused(what, f"the activation {name} has no {key}, and programs "
-                                    "disagree on its default", f"give it in activation_{key}")
-            if not math.isfinite(value) or abs(value) > LARGEST:
-                raise ImportRefused(what, f"the {key} of the activation {name} is {value:.4g}",
-                                    f"it must be within {LARGEST:.0e}")
-            given.append(float(value))
-        functions.append(_plain(Function(activation=activation,
-                                         **dict(zip(("alpha", "beta"), given)))))
+        given = [left[k].pop(0) if left[k] else standard[k] for k in range(count)]
+        functions.append(_function(what, name, activation, given))
     return tuple(tuple(functions[k * len(defaults):(k + 1) * len(defaults)])
                  for k in range(directions))

@@ -11,7 +11,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from golden.cell_formats import is_bounded
-from golden.network import Activation, Cell, Final
+from golden.functions import IDENTITY, Activation
+from golden.network import Cell, Final
 
 from .errors import ImportRefused, quote
 from .onnx_cells import Draft
@@ -66,7 +67,7 @@ def follow(walk: Trace, name: str | None, ids: np.ndarray) -> Head:
         found = walk.index.resolve(ids)
         source, final = source.of, source.final
     else:
-        ids = walk.materialise(ids, Activation.IDENTITY, "scale")
+        ids = walk.materialise(ids, IDENTITY, "scale")
         if ids is None:
             raise ImportRefused(what, "is scaled or shifted differently in different steps",
                                 "scale it alike in every step")

@@ -6,7 +6,8 @@ Each function computes one node for a ``Trace`` (``walk``), or makes it remember
 import numpy as np
 import onnx
 
-from golden.network import Activation, Cell, Final
+from golden.functions import IDENTITY
+from golden.network import Cell, Final
 
 from .errors import ImportRefused, quote
 from .onnx_cells import Draft, check_weights, linear
@@ -204,7 +205,7 @@ def _pooled(walk, node: onnx.NodeProto, ids: np.ndarray, axis: int, cell: Cell):
         return None
     found = read(walk.index, rows, what)
     if cell is Cell.MAX and np.any(found.scale <= 0):    # of these it would be a minimum
-        plain = walk.materialise(ids, Activation.IDENTITY, node.name)
+        plain = walk.materialise(ids, IDENTITY, node.name)
         return None if plain is None else _pooled(walk, node, plain, axis, cell)
     if any(lengths is not None for lengths in walk.lengths):
         raise ImportRefused(what, "goes over all steps of a layer with sequence_lens, though "
@@ -284,7 +285,7 @@ def final(walk, node: onnx.NodeProto, data: Tracked):
         base = found.source.of         # the largest logit is the largest probability
         ids = base.base + found.at
     else:
-        ids = walk.materialise(data.ids, Activation.IDENTITY, node.name)
+        ids = walk.materialise(data.ids, IDENTITY, node.name)
         base = None if ids is None else walk.index.resolve(ids).source
     if base is None:
         return walk.refuse(node, "(not of a layer's result)")

@@ -5,11 +5,13 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 import onnx
 
-from golden.network import Activation, Cell, Initial
+from golden.functions import PLAIN, Activation, Function
+from golden.network import Cell, Initial
 
 from . import onnx_ops as ops
 from .errors import ImportRefused, quote
 from .onnx_cells import Draft, check_weights, linear, read_attributes, recurrent
+from .onnx_functions import ELEMENTWISE, element_function
 from .onnx_graph import Graph
 from .onnx_index import MAX_NUMBERS, Index, Source, Tracked, per_feature
 from .onnx_lengths import lengths_of
@@ -19,9 +21,8 @@ from .onnx_operand import Operand, operand, vectors
 __all__ = ["Trace", "trace"]
 
 _RECURRENT = ("RNN", "GRU", "LSTM")
-_ACTIVATIONS = {"Relu": Activation.RELU, "Sigmoid": Activation.SIGMOID, "Tanh": Activation.TANH}
 _ARITHMETIC = ("Add", "Sub", "Mul", "Div")
-_READ = FOLDABLE | ops.FINALS.keys() | ops.POOLS.keys() | _ACTIVATIONS.keys() | set(_RECURRENT) | {
+_READ = FOLDABLE | ops.FINALS.keys() | ops.POOLS.keys() | ELEMENTWISE.keys() | set(_RECURRENT) | {
     "Constant", "MatMul", "Gemm", "BatchNormalization"}
 MAX_STEPS = 1 << 16
 READING = 8                     # looking at so many elements costs what making one does
@@ -136,8 +137,8 @@ class Trace:
         order = vectors(self.index, ids)
         return self.insert(ids, order, ids.ravel()[order], name)
 
-    def materialise(self, ids: np.ndarray, activation: Activation, name: str):
-        """Numbers of ``activation(ids)``; scales and shifts go into a linear layer's weights.
+    def materialise(self, ids: np.ndarray, function: Function, name: str):
+        """Numbers of ``function(ids)``; scales and shifts go into a linear layer's weights.
 
         Returns None where that cannot be a layer.
         """
@@ -146,7 +147,7 @@ class Trace:
         if found is None or found.source.kind != "y":
             return None
         source = found.source
-        if activation is Activation.IDENTITY and found.plain:
+        if function.activation is Activation.IDENTITY and found.plain:
             return ids
         features = found.at % source.width
         scale, offset = (per_feature(v, features, source.width)
@@ -154,16 +155,19 @@ class Trace:
         if scale is None or offset is None:
             return None
         draft = source.draft
+        said = {"activation": function.activation}
+        if function.activation not in PLAIN:
+            said["own"] = {"own_functions": (function,)}
         self.graph.file.spend(source.width * (source.width if draft is None else
                                               max(source.width, draft.w.shape[1])),
                               f"node {quote(name)}")
         if draft is not None and draft.cell is Cell.LINEAR \
                 and draft.activation is Activation.IDENTITY:
-            draft = replace(draft.affine(scale, offset), activation=activation)
+            draft = replace(draft.affine(scale, offset), **said)
         else:
             draft = Draft(sources=(source,), when="every", cell=Cell.LINEAR, name=name,
-                          w=np.diag(scale), bias_x=offset, activation=activation, inserted=True)
-        key = source.base, activation, scale.tobytes(), offset.tobytes()
+                          w=np.diag(scale), bias_x=offset, inserted=True, **said)
+        key = source.base, function, scale.tobytes(), offset.tobytes()
         if key not in self.made:           # a result and its softmax are of one layer
             self.made[key] = self.linear_source(source.steps, draft)
         return self.made[key].base + found.at
@@ -206,8 +210,8 @@ class Trace:
             return ops.normalise(self, node, inputs)
         if op in _ARITHMETIC:
             return ops.arithmetic(self, node, inputs, tracked)
-        if op in _ACTIVATIONS and not inputs[0].integer:
-            ids = self.materialise(inputs[0].ids, _ACTIVATIONS[op], node.name)
+        if op in ELEMENTWISE and not inputs[0].integer:
+            ids = self.materialise(inputs[0].ids, element_function(node), node.name)
             return self.refuse(node) if ids is None else self.store(node, [Tracked(ids=ids)])
         if op in ops.FINALS:
             return ops.final(self, node, inputs[0])

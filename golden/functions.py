@@ -5,7 +5,7 @@ from enum import StrEnum
 
 import numpy as np
 
-__all__ = ["PLAIN", "TABLED", "Activation", "Function", "evaluate", "limits_of"]
+__all__ = ["IDENTITY", "PLAIN", "TABLED", "Activation", "Function", "evaluate", "limits_of"]
 
 
 class Activation(StrEnum):
@@ -50,6 +50,9 @@ class Function:
         while numbers and numbers[-1] == "0":
             numbers.pop()
         return str(self.activation) + (f"({', '.join(numbers)})" if numbers else "")
+
+
+IDENTITY = Function(activation=Activation.IDENTITY)
 
 
 def _softplus(x):

@@ -24,10 +24,12 @@ IMPORTED = {
             ("gru_2", Cell.GRU, 3)],
     "rnn": [("simple_rnn", Cell.RNN, 4), ("simple_rnn_1", Cell.RNN, 8), ("dense", Cell.LINEAR, 2),
             ("dense_1", Cell.LINEAR, 1)],
+    "functions": [("lstm", Cell.LSTM, 3), ("gru", Cell.GRU, 3), ("simple_rnn", Cell.RNN, 3),
+                  ("dense", Cell.LINEAR, 3), ("dense_1", Cell.LINEAR, 3)],
 }
 IMPORTED |= dict.fromkeys(("keras2", "keras34"), IMPORTED["functional"])
 # Written down as ONNX as well; what of it the engine computes is the ONNX importer's word.
-LOWERED = ["concat", "merges", "functions", "backwards", "mean", "max"]
+LOWERED = ["concat", "merges", "backwards", "mean", "max"]
 
 
 def recorded(name: str) -> tuple:

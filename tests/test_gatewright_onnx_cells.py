@@ -174,3 +174,21 @@ def test_functions_wrong(tmp_path, attrs, words):
     net.nodes[-1].attribute.extend(build.helper.make_attribute(k, v) for k, v in attrs.items())
     text = refused(net, tmp_path)
     assert re.search(words, text) and "node 'LSTM_0' (LSTM)" in text
+
+
+@pytest.mark.parametrize("op, attrs", [
+    ("HardSigmoid", {}), ("HardSigmoid", {"alpha": 0.4, "beta": 0.3}), ("Softsign", {}),
+    ("Softplus", {}), ("Elu", {}), ("Elu", {"alpha": 0.5}), ("LeakyRelu", {}),
+    ("LeakyRelu", {"alpha": 0.3}), ("ThresholdedRelu", {"alpha": 0.1})])
+def test_behind_a_linear_layer(tmp_path, op, attrs):
+    """The same functions as operators of the graph, with the operators' own defaults."""
+    def head(net, x):
+        y = net.op("Add", net.op("MatMul", x, net.weight(3, 4)), net.weight(4))
+        net.op(op, y, **attrs)
+
+    net = build.headed(head)
+    network = import_onnx(net.save(tmp_path / "net.onnx"))
+    assert check_against_onnx(network, tmp_path / "net.onnx", random_batch(network)) < 1e-5
+    assert str(network.layers[-1].functions[0].activation) == op.lower().replace(
+        "hardsigmoid", "hard_sigmoid").replace("leakyrelu", "leaky_relu").replace(
+        "thresholdedrelu", "thresholded_relu")
