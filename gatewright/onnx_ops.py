@@ -213,6 +213,10 @@ def _pooled(walk, node: onnx.NodeProto, ids: np.ndarray, axis: int, cell: Cell):
     if cell is Cell.MAX and np.any(found.scale <= 0):    # of these it would be a minimum
         plain = walk.materialise(ids, IDENTITY, node.name)
         return None if plain is None else _pooled(walk, node, plain, axis, cell)
+    if any(lengths is not None for lengths in walk.lengths):
+        raise ImportRefused(what, "goes over all steps of a layer with sequence_lens, though "
+                            "sequences may have ended before", "pool outside of the model, or "
+                            "export it without lengths")
     if found.when != "every" or any(part.source.draft is None for part in found.parts):
         return None
     made = np.empty(found.width, dtype=np.int64)
