@@ -1,15 +1,16 @@
 """What quantisation costs: the task's own metric, and the error of every signal by layer."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from golden.lengths import at_end, mask
 from golden.model import GoldenRun, cell_format
-from golden.network import Final, FloatNetwork, IntNetwork
+from golden.network import Binding, Final, FloatNetwork, IntNetwork
 from golden.reference import apply_final
 
-from .errors import DataRefused
+from .errors import DataRefused, quote
+from .layout import of_head
 
 __all__ = ["Metric", "SignalError", "measure", "signal_errors", "top1_agreement"]
 
@@ -27,12 +28,15 @@ class Metric:
         "top1_accuracy", "bits_per_label" or "rmse".
     float_value, fixed_value : float
     higher_is_better : bool
+    output : str
+        The graph output that it is of, where there are several results.
     """
 
     name: str
     float_value: float
     fixed_value: float
     higher_is_better: bool
+    output: str = ""
 
     @property
     def loss(self) -> float:
@@ -54,23 +58,26 @@ class SignalError:
     sqnr_db: float | None
 
 
-def last_steps(y: np.ndarray, network: FloatNetwork) -> np.ndarray:
-    """The results that the graph gives: (n, T, O), or (n, 1, O) of the last step alone."""
-    return y[:, -1:] if network.last_step_only else y
+def _results(network: FloatNetwork, head: Binding, y: np.ndarray, lengths) -> np.ndarray:
+    """The values of a head that the graph gives: (n, T, F), or (n, 1, F) of the last step alone."""
+    if network.last_step_only and len(network.heads) == 1:
+        return y[:, -1:]
+    return of_head(y, head, lengths) if len(network.heads) > 1 else y
 
 
 def measure(network: FloatNetwork, y_float, y_fixed, labels, lengths=None) -> tuple:
     """Task metrics of the float and the fixed-point results.
 
-    Integer labels: top-1 accuracy, and the mean information of the labels (bits) where there is one
-    label a step. Other labels: root mean square error.
+    Labels of several results are a dict; an array belongs to the first one. Integer labels: top-1
+    accuracy, and the mean information of the labels (bits) where there is one label a step. Other
+    labels: root mean square error.
 
     Parameters
     ----------
     network : FloatNetwork
     y_float, y_fixed : float64 (n, T, O)
         Results in front of the graph's final function, both in floats.
-    labels : (n,), (n, T) or (n, O)
+    labels : (n,), (n, T) or (n, O), or a dict of such by the names of graph outputs
     lengths : int64 (n,) or None
         Steps of each sequence: behind its end there is nothing to measure.
 
@@ -83,7 +90,21 @@ def measure(network: FloatNetwork, y_float, y_fixed, labels, lengths=None) -> tu
     DataRefused
         If the labels fit no result of the network.
     """
-    results = [last_steps(y, network) for y in (y_float, y_fixed)]
+    heads, metrics = network.heads, []
+    given = labels if isinstance(labels, dict) else {heads[0].name: labels}
+    if wrong := given.keys() - {head.name for head in heads}:
+        raise DataRefused("labels", f"are named {', '.join(map(quote, sorted(wrong)))}",
+                          f"name them like {', '.join(quote(head.name) for head in heads)}")
+    for head in heads:
+        if head.name in given:
+            results = [_results(network, head, y, lengths) for y in (y_float, y_fixed)]
+            metrics += [replace(metric, output=head.name if len(heads) > 1 else "")
+                        for metric in _measure(head.final, results, given[head.name], lengths)]
+    return tuple(metrics)
+
+
+def _measure(final: Final, results: list, labels, lengths) -> tuple:
+    """Metrics of one result; results: in floats and in integers, (n, T, F) each."""
     labels, several = np.asarray(labels), False
     if lengths is not None and results[0].shape[1] > 1:
         if labels.shape[1:2] == results[0].shape[1:2]:       # one a step
@@ -94,7 +115,7 @@ def measure(network: FloatNetwork, y_float, y_fixed, labels, lengths=None) -> tu
             results = [at_end(y, lengths)[:, None] for y in results]
     n, steps, outputs = results[0].shape
     whole = labels.dtype.kind in "iu"
-    if network.final is Final.ARGMAX and not whole:
+    if final is Final.ARGMAX and not whole:
         raise DataRefused("labels", f"are {labels.dtype} values, but the network gives classes",
                           "give class indices as integers")
     if whole and outputs > 1:
@@ -116,7 +137,7 @@ def measure(network: FloatNetwork, y_float, y_fixed, labels, lengths=None) -> tu
             metrics.insert(0, Metric(name="bits_per_label", float_value=bits[0],
                                      fixed_value=bits[1], higher_is_better=False))
         return tuple(metrics)
-    values = [apply_final(y, network.final) for y in results]
+    values = [apply_final(y, final) for y in results]
     wanted = labels.reshape(n, -1)
     if wanted.shape[1] == outputs and steps > 1:
         values = [y[:, -1:] for y in values]
@@ -128,12 +149,18 @@ def measure(network: FloatNetwork, y_float, y_fixed, labels, lengths=None) -> tu
                    higher_is_better=False),)
 
 
-def top1_agreement(network: FloatNetwork, y_float, y_fixed) -> float | None:
-    """Share of results whose largest output is the same in both; None for a single output."""
-    if y_float.shape[-1] < 2:
-        return None
-    a, b = (last_steps(y, network).argmax(axis=-1) for y in (y_float, y_fixed))
-    return float(np.mean(a == b))
+def top1_agreement(network: FloatNetwork, y_float, y_fixed, lengths=None) -> float | None:
+    """Share of results whose largest value is the same in both; None for results of one value.
+
+    Of several results it is the least.
+    """
+    shares = []
+    for head in network.heads:
+        a, b = (_results(network, head, y, lengths) for y in (y_float, y_fixed))
+        if a.shape[-1] > 1:
+            there = mask(lengths, a.shape)
+            shares.append(float(np.mean(a[there].argmax(axis=-1) == b[there].argmax(axis=-1))))
+    return min(shares, default=None)
 
 
 def signal_errors(integer: IntNetwork, run: GoldenRun, floats: list, lengths=None) -> tuple:

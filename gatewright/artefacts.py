@@ -76,7 +76,9 @@ def save_core(folder: Path, core: Core, quantised: Quantised) -> Path:
     manifest["quantisation"] = asdict(quantised.options)
     manifest["graph"] = {"input": asdict(network.input), "final": str(network.final),
                          "state_inputs": [asdict(b) for b in network.state_inputs],
-                         "outputs": [asdict(b) for b in network.outputs]}
+                         "outputs": [asdict(b) for b in network.outputs],
+                         "heads": [{"name": b.name, "start": b.start, "width": b.width,
+                                    "final": str(b.final)} for b in network.heads]}
     manifest["versions"] = manifest["versions"] | {
         "gatewright": _version("gatewright"), "onnx": _version("onnx"),
         "python": ".".join(map(str, sys.version_info[:3]))}
@@ -124,8 +126,8 @@ def save_golden(folder: Path, result: Golden, speed: dict) -> None:
         "metric": first.name if first else None,
         "float_metric": first.float_value if first else None,
         "fixed_metric": first.fixed_value if first else None,
-        "metrics": {m.name: {"float": m.float_value, "fixed": m.fixed_value}
-                    for m in result.metrics},
+        "metrics": {f"{m.output}.{m.name}" if m.output else m.name:
+                    {"float": m.float_value, "fixed": m.fixed_value} for m in result.metrics},
         "top1_agreement": result.agreement,
         "max_error_lsb": {f"{e.layer}.{e.signal}": e.max_error_lsb for e in result.errors},
         "error_sequences": min(result.sequences, steps.DETAIL_SEQUENCES),

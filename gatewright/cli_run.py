@@ -55,7 +55,7 @@ def run(model: words.Model = None, calibration: words.Calibration = None,
     with new_folder(out, force=force) as folder:
         flow.need_tools(synthesis=not no_synth)
         samples, batch = flow.load(network, calibration), flow.load(network, inputs)
-        wanted = flow.load_labels(inputs, len(batch), labels)
+        wanted = flow.load_labels(inputs, len(batch), labels, network)
         flow.self_check(network, model, batch)
         if float_outputs is not None:
             flow.compare_recorded(network, batch, float_outputs)

@@ -68,7 +68,7 @@ def golden(folder: words.Folder, inputs: words.Inputs = None, labels: words.Labe
     quantised = artefacts.load_quantised(folder)
     flow = Flow(console=console_for(as_json), options=Options())
     batch = flow.load(quantised.network, inputs)
-    wanted = flow.load_labels(inputs, len(batch), labels)
+    wanted = flow.load_labels(inputs, len(batch), labels, quantised.network)
     if float_outputs is not None:
         flow.compare_recorded(quantised.network, batch, float_outputs)
     result, speed = flow.golden(quantised, batch, wanted)

@@ -238,10 +238,22 @@ def _tokens(ids: np.ndarray, count: int, what: str) -> np.ndarray:
     return ids.astype(np.int64)
 
 
-def load_labels(path: Path | str, n: int) -> np.ndarray:
-    """Labels or target values of n sequences: (n,), or (n, T) with one a step."""
+def load_labels(path: Path | str, n: int,
+                network: FloatNetwork | None = None) -> np.ndarray | dict:
+    """Labels or target values of n sequences: (n,), or (n, T) with one a step.
+
+    Of a network with several results: a dict of such, where a .npz holds arrays of their names.
+    """
     what = quote(path, 200)
-    labels = _primary(_arrays(Path(path), what), "labels", what)
+    arrays = _arrays(Path(path), what)
+    heads = () if network is None else [head.name for head in network.heads]
+    named = [name for name in heads if name in arrays]
+    if len(heads) > 1 and named:
+        return {name: _labels(arrays[name], n, f"{what}, array {quote(name)}") for name in named}
+    return _labels(_primary(arrays, "labels", what), n, what)
+
+
+def _labels(labels: np.ndarray, n: int, what: str) -> np.ndarray:
     if labels.ndim < 1 or len(labels) < n:
         raise DataRefused(what, f"has the shape {labels.shape} for {n} sequences",
                           "give labels for every sequence")
@@ -265,7 +277,7 @@ def load_float_outputs(network: FloatNetwork, path: Path | str, n: int) -> dict:
     Parameters
     ----------
     path : Path or str
-        The result's file; last states, where there are any, in <stem>_<graph output>.npy.
+        The (first) result's file; the others, and last states, in <stem>_<graph output>.npy.
 
     Returns
     -------
@@ -274,10 +286,10 @@ def load_float_outputs(network: FloatNetwork, path: Path | str, n: int) -> dict:
     """
     path, found = Path(path), {}
     arrays = _arrays(path, quote(path, 200))
-    results = [b for b in network.outputs if b.kind == "y"] or list(network.outputs[:1])
+    first = next((b for b in network.outputs if b.kind == "y"), network.outputs[0])
     for binding in network.outputs:
         sibling, what = _sibling(path, binding.name), quote(path, 200)
-        if binding in results:
+        if binding is first:
             array = _primary(arrays, binding.name, what)
         elif binding.name in arrays:
             array = arrays[binding.name]

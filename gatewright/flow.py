@@ -95,6 +95,8 @@ class Flow:
         network = import_model(model, name=model.absolute().parent.name if plain else None,
                                weights=self._given)
         self.console.print(show.layers(network))
+        if self.options.argmax:
+            steps.one_result(network)
         hardware = "argmax" if self.options.argmax else "logits"
         where = "the last step" if network.last_step_only else "every step"
         final = "" if network.final is Final.NONE else (
@@ -112,7 +114,8 @@ class Flow:
             self.note(note)
         return batch
 
-    def load_labels(self, inputs: Path, n: int, path: Path | None) -> np.ndarray | None:
+    def load_labels(self, inputs: Path, n: int, path: Path | None,
+                    network: FloatNetwork) -> np.ndarray | dict | None:
         """Labels of n sequences from a file, or from ``labels.npy`` beside the inputs if it fits.
 
         Raises
@@ -123,7 +126,7 @@ class Flow:
         found = inputs.with_name("labels.npy")
         if path is None and (found == inputs or not found.is_file()):
             return None
-        labels = load_labels(path or found, n)
+        labels = load_labels(path or found, n, network)
         count = n if (path or found).suffix == ".npz" else len(np.load(path or found, "r"))
         if count != n:
             if path is not None:

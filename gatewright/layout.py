@@ -5,13 +5,15 @@ n sequences, T steps, F features, H units, B sequences that a graph takes at onc
 
 import numpy as np
 
+from golden.lengths import at_end
 from golden.network import Binding, FloatNetwork
-from golden.reference import Batch
+from golden.reference import Batch, apply_final
 
 from .errors import DataRefused, quote
 
 __all__ = ["batch_axis", "batch_size", "dims_text", "feeds_in_graph_layout", "from_graph_layout",
-           "graph_inputs", "joined", "outputs_in_graph_layout", "single", "to_graph_layout"]
+           "graph_inputs", "joined", "of_head", "outputs_in_graph_layout", "single",
+           "to_graph_layout"]
 
 
 def graph_inputs(network: FloatNetwork) -> tuple:
@@ -131,13 +133,16 @@ def to_graph_layout(array: np.ndarray, binding: Binding, roles: tuple) -> np.nda
     return array.reshape(len(array), *shape)
 
 
-def outputs_in_graph_layout(network: FloatNetwork, y: np.ndarray, h: dict, c: dict) -> dict:
+def outputs_in_graph_layout(network: FloatNetwork, y: np.ndarray, h: dict, c: dict,
+                            lengths: np.ndarray | None = None) -> dict:
     """A network's results as the graph lays them out.
 
     Parameters
     ----------
     y : (n, T, O) or (n, O)
-        The result, of every step or the last; without the O axis behind an argmax.
+        The last layer's result, of every step or the last, in front of the last functions.
+    lengths : int64 (n,) or None
+        Steps of each sequence.
     h, c : dict of layer to (n, H)
         Last states.
 
@@ -145,11 +150,13 @@ def outputs_in_graph_layout(network: FloatNetwork, y: np.ndarray, h: dict, c: di
     -------
     dict of output name to (n, *graph dims)
     """
-    outputs = {}
+    outputs, heads = {}, {head.name: head for head in network.heads}
     for binding in network.outputs:
         if binding.kind == "y":
-            array = y if "feature" in binding.axes else y[..., None]
-            array = array if array.ndim == 3 else array[:, None]
+            array = y if y.ndim == 3 else y[:, None]
+            array = of_head(array, binding, lengths) if binding.width else array
+            array = apply_final(array, heads[binding.name].final)
+            array = array if "feature" in binding.axes else array[..., None]
             array, roles = _by_direction(array, binding)
             outputs[binding.name] = to_graph_layout(array, binding, roles)
         else:
@@ -157,6 +164,24 @@ def outputs_in_graph_layout(network: FloatNetwork, y: np.ndarray, h: dict, c: di
             array = np.stack([states[layer] for layer in binding.layers], axis=1)
             outputs[binding.name] = to_graph_layout(array, binding, ("layer", "feature"))
     return outputs
+
+
+def of_head(y: np.ndarray, head: Binding, lengths: np.ndarray | None = None) -> np.ndarray:
+    """A head's part of the last layer's results.
+
+    Parameters
+    ----------
+    y : (n, T, O)
+    head : Binding
+        One of ``FloatNetwork.heads``.
+    lengths : int64 (n,) or None
+
+    Returns
+    -------
+    (n, T, F), or (n, 1, F) of the last step alone
+    """
+    y = y[..., head.start:head.start + head.width]
+    return y if "time" in head.axes else at_end(y, lengths)[:, None]
 
 
 def _by_direction(y: np.ndarray, binding: Binding) -> tuple:

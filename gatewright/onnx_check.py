@@ -11,7 +11,7 @@ import numpy as np
 
 from golden.lengths import at_end, mask
 from golden.network import Cell, Final, FloatNetwork
-from golden.reference import Batch, apply_final, run_float
+from golden.reference import Batch, run_float
 
 from .errors import GatewrightError, quote
 from .layout import (
@@ -49,11 +49,10 @@ def graph_outputs(network: FloatNetwork, traces: list, lengths) -> dict:
     y = traces[-1]["h"]
     if network.last_step_only:
         y = at_end(y, lengths)[:, None]
-    y = apply_final(y, network.final)
     h, c = ({k: values[:, 0] if network.layers[k].reverse else at_end(values, lengths)
              for k in network.recurrent if (values := traces[k].get(signal)) is not None}
             for signal in "hc")
-    return outputs_in_graph_layout(network, y, h, c)
+    return outputs_in_graph_layout(network, y, h, c, lengths)
 
 
 def _session(path: Path):
@@ -171,8 +170,9 @@ def _that_there_are(network: FloatNetwork, binding, batch: Batch, *arrays) -> li
 
     The core sends none there; ONNX's are zero behind a recurrent layer, and so are ours.
     """
+    final = next((head.final for head in network.heads if head.name == binding.name), Final.NONE)
     if batch.lengths is None or "time" not in binding.axes \
-            or (network.layers[-1].cell is not Cell.LINEAR and network.final is Final.NONE):
+            or (network.layers[-1].cell is not Cell.LINEAR and final is Final.NONE):
         return list(arrays)
     time = 1 + binding.axes.index("time")
     there = mask(batch.lengths, (len(batch), arrays[0].shape[time]))
@@ -198,6 +198,7 @@ def check_against_onnx(network: FloatNetwork, path: Path | str, batch: Batch) ->
     if theirs is None:
         return None
     ours, worst = float_outputs(network, batch), 0.0
+    classes = {head.name for head in network.heads if head.final is Final.ARGMAX}
     for binding in network.outputs:
         a, b = ours[binding.name], theirs[binding.name]
         if a.shape != b.shape:
@@ -205,6 +206,6 @@ def check_against_onnx(network: FloatNetwork, path: Path | str, batch: Batch) ->
                                   f"shape {b.shape[1:]}, not {a.shape[1:]} as imported",
                                   "please report this file")
         a, b = _that_there_are(network, binding, batch, a, b)
-        argmax = binding.kind == "y" and network.final is Final.ARGMAX
-        worst = max(worst, float(np.mean(a != b) if argmax else np.max(np.abs(a - b))))
+        worst = max(worst, float(np.mean(a != b) if binding.name in classes
+                                 else np.max(np.abs(a - b))))
     return worst

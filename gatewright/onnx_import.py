@@ -97,8 +97,7 @@ def _notes(file: ModelFile, walk: Trace, chain: Chain) -> tuple:
         if draft.inserted:
             notes.append(f"An element-wise {draft.activation} behind a recurrent layer or the "
                          "input became a linear layer with a diagonal matrix.")
-    if chain.final is not Final.NONE:
-        notes.append(f"The graph ends in {chain.final}; the hardware outputs what goes into it.")
+    notes += _of_heads(chain)
     if walk.batch > 1:
         notes.append(f"The file runs {walk.batch} sequences at once; the core takes them one after "
                      "another.")
@@ -112,6 +111,21 @@ def _notes(file: ModelFile, walk: Trace, chain: Chain) -> tuple:
         names = ", ".join(quote(name) for name in unused[:6])
         notes.append(f"Graph inputs that nothing reads: {names}.")
     return tuple(notes)
+
+
+def _of_heads(chain: Chain) -> list:
+    """What the words of the hardware are, where they are not simply the graph's result."""
+    if len(chain.heads) == 1:
+        return [f"The graph ends in {chain.final}; the hardware outputs what goes into it."
+                ] * (chain.final is not Final.NONE)
+    parts = []
+    for head in chain.heads:
+        words = f"{head.start} to {head.start + head.width - 1}" if head.width > 1 else head.start
+        parts.append(f"{'words' if head.width > 1 else 'word'} {words} "
+                     f"{'are' if head.width > 1 else 'is'} {quote(head.name)}"
+                     + (f" in front of its {head.final}" * (head.final is not Final.NONE))
+                     + " (only the last step's count)" * (head.last and not chain.last))
+    return ["The graph has several results, which leave as one: " + ", ".join(parts) + "."]
 
 
 def _network(file: ModelFile, walk: Trace, chain: Chain, name: str) -> FloatNetwork:

@@ -167,9 +167,8 @@ def _sum(walk, node: onnx.NodeProto, a: Tracked, b: Tracked):
     if order is None or other is None or not np.array_equal(order, other):
         return walk.refuse(node, "(of two tensors that are not layers' results)")
     rows = np.concatenate([v.ids.ravel()[order] for v in (a, b)], axis=1)
-    one = np.eye(order.shape[1])
-    w = np.concatenate([one, one if node.op_type == "Add" else -one], axis=1)
-    ids = walk.insert(a.ids, order, read(walk.index, rows, label(node)), w, node.name)
+    ids = walk.insert(a.ids, order, rows, node.name,
+                      (1.0, 1.0 if node.op_type == "Add" else -1.0))
     return walk.store(node, [Tracked(ids=ids)])
 
 

@@ -4,18 +4,19 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from golden.functions import IDENTITY, Activation
-from golden.network import Binding, Cell, Final
+from golden.network import Binding, Final
 
 from .errors import ImportRefused, quote
 from .onnx_graph import GraphInput
+from .onnx_heads import Head, follow, join
 from .onnx_index import Source, all_differ, axis_roles
 from .onnx_trace import Trace
 
 __all__ = ["Chain", "bind_input", "bind_outputs", "bind_states", "build_chain"]
 
 MAX_LAYERS = 256
-_ONE_HEAD = "one result and the last states can be returned: export with fewer outputs"
+_RETURNED = ("results of every step or of the last one and last states can be returned: export "
+             "with fewer outputs")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,29 +31,31 @@ class Chain:
     last_only : tuple of bool, one a draft
     root : Source
         The graph input that the first layer (or the embedding) reads.
-    final : Final
-    last : bool
-        The graph reads the last step alone.
-    result : str or None
-        Name of the graph output that carries the result; None where only states are returned.
-    ids : int64 array
-        The result's elements, in the shape of that output.
+    heads : tuple of Head
+        The results, slices of what the last layer gives; one at least.
     """
 
     drafts: tuple
     reads: tuple
     last_only: tuple
     root: Source
-    final: Final
-    last: bool
-    result: str | None
-    ids: np.ndarray
+    heads: tuple
+
+    @property
+    def final(self) -> Final:
+        """The function behind the result, where there is one result."""
+        return self.heads[0].final if len(self.heads) == 1 else Final.NONE
+
+    @property
+    def last(self) -> bool:
+        """True where the graph reads the last step alone."""
+        return all(head.last for head in self.heads)
 
     @property
     def signature(self) -> tuple:
         """What must not depend on the length of the sequence."""
         return (tuple((d.name, d.cell, d.units, d.when) for d in self.drafts), self.reads,
-                self.last_only, self.final, self.last)
+                self.last_only, tuple((head.final, head.last, head.start) for head in self.heads))
 
 
 def _is_recurrent(source: Source) -> bool:
@@ -105,13 +108,15 @@ def build_chain(walk: Trace) -> Chain:
         elif parts is None:
             what = f"graph output {quote(name)}"
             raise ImportRefused(what, "is neither the result of a layer nor a last state",
-                                _ONE_HEAD)
+                                _RETURNED)
         states += parts or []
-    if len(strong) > 1:
-        names = ", ".join(quote(name) for name, _ in strong[:6])
-        raise ImportRefused(f"graph outputs {names}", "are several results", _ONE_HEAD)
     if strong:
-        return _follow(walk, *strong[0])
+        heads = [follow(walk, *head) for head in strong]
+        behind = {id(draft) for head in heads for draft in _behind(head.draft)}
+        # The state of a layer that no result needs is a result too.
+        heads += [follow(walk, name, ids) for name, ids in weak
+                  if any(id(part[0]) not in behind for part in _parts(walk, ids))]
+        return _chain(walk, heads)
     # Only states: what no other of their layers needs is computed last.
     drafts = list({id(part[0]): part[0] for part in states}.values())
     needed = {id(other) for draft in drafts for other in _behind(draft)[:-1]}
@@ -119,56 +124,19 @@ def build_chain(walk: Trace) -> Chain:
     for name, ids in weak:
         if len(ends) == 1 and walk.index.resolve(ids).source.draft is ends[0] \
                 and not ends[0].reverse:
-            return _follow(walk, name, ids)
+            return _chain(walk, [follow(walk, name, ids)])
     final = []
     for draft in ends:
         source = next(s for s in walk.index.sources if s.kind == "y" and s.draft is draft)
         step = 0 if draft.reverse else source.steps - 1
         final.append(source.base + step * source.width + np.arange(source.width))
-    return _follow(walk, None, np.concatenate(final))
+    return _chain(walk, [follow(walk, None, np.concatenate(final))])
 
 
-def _follow(walk: Trace, name: str | None, ids: np.ndarray) -> Chain:
-    """Layers from a result back to the graph input."""
-    what, found = f"graph output {quote(name)}", None
-    ids = walk.joined(ids, name or "states")
-    source, final = walk.index.resolve(ids).source, Final.NONE
-    if source.kind == "final":
-        if not walk.index.resolve(ids).plain:
-            raise ImportRefused(what, f"scales or shifts the result of the {source.final} before",
-                                "leave that out of the exported model")
-        found = walk.index.resolve(ids)
-        source, final = source.of, source.final
-    else:
-        ids = walk.materialise(ids, IDENTITY, "scale")
-        if ids is None:
-            raise ImportRefused(what, "is scaled or shifted differently in different steps",
-                                "scale it alike in every step")
-        ids = walk.in_time(ids, name or "states")
-        found = walk.index.resolve(ids)
-        source = found.source
-    steps = np.flatnonzero(np.bincount((found.at // found.source.width).ravel()))
-    whole = found.at.size == len(steps) * found.source.width and all_differ(found.at)
-    every = len(steps) == source.steps
-    if not whole or not (every or steps.tolist() == [source.steps - 1]):
-        raise ImportRefused(what, "is neither the last step nor every step of a layer's result",
-                            "return one of the two")
-    draft, last = source.draft, source.once or not every
-    if final is Final.NONE and draft.cell is Cell.LINEAR \
-            and draft.activation is Activation.SIGMOID:
-        final, draft = Final.SIGMOID, replace(draft, activation=Activation.IDENTITY)
-        if draft.inserted and np.array_equal(draft.w, np.eye(draft.units)) \
-                and not np.any(draft.bias_x) and len(draft.sources) == 1 \
-                and not draft.sources[0].draft.reverse:
-            draft = draft.sources[0].draft
-    return _chain(walk, what, draft, final=final, last=last, result=name, ids=ids)
-
-
-def _chain(walk: Trace, what: str, draft, *, last: bool, **fields) -> Chain:
+def _chain(walk: Trace, heads: list) -> Chain:
     """The layers behind the last one, and which of them one result a sequence is enough of."""
-    if draft is None:
-        raise ImportRefused(what, "does not come out of a layer", "export the whole network")
-    drafts = _behind(draft)
+    draft, heads = join(walk, heads)
+    drafts, last = _behind(draft), all(head.last for head in heads)
     if len(drafts) > MAX_LAYERS:
         raise ImportRefused("the graph", f"has {len(drafts)} layers, more than {MAX_LAYERS}",
                             "is a loop over time unrolled? Export it as an RNN, GRU or LSTM node")
@@ -187,8 +155,9 @@ def _chain(walk: Trace, what: str, draft, *, last: bool, **fields) -> Chain:
     reads = tuple(tuple(-1 if source.draft is None else places[id(source.draft)]
                         for source in d.sources) for d in drafts)
     root = next(source for d in drafts for source in d.sources if source.draft is None)
-    return Chain(drafts=tuple(drafts), reads=reads, last_only=tuple(flags[id(d)] for d in drafts),
-                 last=last, root=root if root.kind == "input" else walk.embedded, **fields)
+    return Chain(drafts=tuple(drafts), reads=reads, heads=heads,
+                 last_only=tuple(flags[id(d)] for d in drafts),
+                 root=root if root.kind == "input" else walk.embedded)
 
 
 def _binding(item: GraphInput, roles: dict, shape: tuple, what: str, *, time_open=False,
@@ -253,6 +222,21 @@ def bind_states(walk: Trace, chain: Chain) -> tuple:
     return tuple(bindings)
 
 
+def _bind_head(walk: Trace, item: GraphInput, head: Head, several: bool) -> Binding:
+    """Binding of a result; its own place and function only where there are several."""
+    found, shape = walk.index.resolve(head.ids), head.ids.shape
+    width = found.source.width
+    roles = {} if head.last else {"time": found.at // width}
+    if head.final is not Final.ARGMAX:
+        roles["feature"] = found.at % width
+    if width % 2 == 0 and axis_roles(roles, shape, item.dims or (), state=False) is None:
+        half = width // 2          # both directions of a layer, on an axis of their own
+        roles |= {"direction": found.at % width // half, "feature": found.at % half}
+    own = {"start": head.start, "width": head.width, "final": head.final} if several else {}
+    return _binding(item, roles, shape, f"graph output {quote(item.name)}", kind="y",
+                    batch=walk.batch, time_open=any(n > 1 for n in walk.sizes.values()), **own)
+
+
 def bind_outputs(walk: Trace, chain: Chain) -> tuple:
     """Bindings of the graph's outputs, in the graph's order."""
     bindings = []
@@ -260,24 +244,15 @@ def bind_outputs(walk: Trace, chain: Chain) -> tuple:
         what, ids = f"graph output {quote(item.name)}", walk.outputs[item.name].ids
         item = replace(item, elem_type=item.elem_type or 1, dims=item.dims or (
             walk.graph.inferred(item.name) if walk.batch > 1 else None))
-        if item.name == chain.result:
-            found = walk.index.resolve(chain.ids)
-            width = found.source.width
-            roles = {} if chain.last else {"time": found.at // width}
-            if chain.final is not Final.ARGMAX:
-                roles["feature"] = found.at % width
-            if width % 2 == 0 and axis_roles(roles, ids.shape, item.dims or (),
-                                             state=False) is None:
-                half = width // 2          # both directions of a layer, on an axis of their own
-                roles |= {"direction": found.at % width // half, "feature": found.at % half}
-            bindings.append(_binding(item, roles, ids.shape, what, kind="y", batch=walk.batch,
-                                     time_open=any(n > 1 for n in walk.sizes.values())))
+        head = next((head for head in chain.heads if head.name == item.name), None)
+        if head is not None:
+            bindings.append(_bind_head(walk, item, head, len(chain.heads) > 1))
             continue
         parts = _parts(walk, ids)
         kinds = {kind for _, kind, _, _ in parts or ()}
         if len(kinds) != 1 or any(draft not in chain.drafts for draft, *_ in parts):
             raise ImportRefused(what, "is not a last state of a layer in front of the result",
-                                _ONE_HEAD)
+                                _RETURNED)
         layer, feature, layers = np.zeros_like(ids), np.zeros_like(ids), []
         for number, (draft, _, mask, at) in enumerate(parts):
             layer[mask], feature[mask] = number, at

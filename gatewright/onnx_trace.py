@@ -56,6 +56,7 @@ class Trace:
     refused: list = field(default_factory=list)
     steps: int = 0
     lengths: list = field(default_factory=list)
+    made: dict = field(default_factory=dict)
 
     # ---- values -------------------------------------------------------------------------------
 
@@ -101,26 +102,32 @@ class Trace:
             part.source.width * (1 + (part.source.draft.w.shape[1] if part.source.draft else 0))
             for part in read.parts)), what)
 
-    def insert(self, ids: np.ndarray, order: np.ndarray, read: Operand, w: np.ndarray,
-               name: str) -> np.ndarray:
-        """Numbers, in the shape of ``ids``, of ``w`` times the vectors that stand at ``order``."""
-        draft = linear(name, read, w, np.zeros(len(w)), inserted=True)
+    def insert(self, ids: np.ndarray, order: np.ndarray, rows: np.ndarray, name: str,
+               factors: tuple = (1.0,)) -> np.ndarray:
+        """Numbers, in the shape of ``ids``, of a layer that adds parts of its vectors.
+
+        Parameters
+        ----------
+        order : int64 (N, F)
+            Places in the flattened ``ids`` where the layer's results stand.
+        rows : int64 (N, len(factors) * F)
+            What it reads: parts of F elements, each with its factor.
+        """
+        what, width = f"node {quote(name)}", order.shape[1]
+        read = operand(self.index, rows, what)
+        self.spend_on(read, width, what)
+        w = np.concatenate([factor * np.eye(width) for factor in factors], axis=1)
+        draft = linear(name, read, w, np.zeros(width), inserted=True)
         made = np.empty(ids.size, dtype=np.int64)
         made[order.ravel()] = self.linear_source(len(order), draft).ids
         return made.reshape(ids.shape)
 
     def joined(self, ids: np.ndarray, name: str) -> np.ndarray | None:
         """Numbers of the same elements as the result of one layer; None where they make none."""
-        found = self.index.resolve(ids)
-        if found is not None:
+        if self.index.resolve(ids) is not None:
             return ids
         order = vectors(self.index, ids)
-        if order is None:
-            return None
-        what, width = f"tensor {quote(name)}", order.shape[1]
-        read = operand(self.index, ids.ravel()[order], what)
-        self.spend_on(read, width, what)
-        return self.insert(ids, order, read, np.eye(width), name)
+        return None if order is None else self.insert(ids, order, ids.ravel()[order], name)
 
     def in_time(self, ids: np.ndarray, name: str) -> np.ndarray:
         """The same elements from a layer that is computed in the order of time."""
@@ -128,8 +135,7 @@ class Trace:
         if source.draft is None or not source.draft.reverse:
             return ids
         order = vectors(self.index, ids)
-        read = operand(self.index, ids.ravel()[order], f"tensor {quote(name)}")
-        return self.insert(ids, order, read, np.eye(order.shape[1]), name)
+        return self.insert(ids, order, ids.ravel()[order], name)
 
     def materialise(self, ids: np.ndarray, function: Function, name: str):
         """Numbers of ``function(ids)``; scales and shifts go into a linear layer's weights.
@@ -161,8 +167,10 @@ class Trace:
         else:
             draft = Draft(sources=(source,), when="every", cell=Cell.LINEAR, name=name,
                           w=np.diag(scale), bias_x=offset, inserted=True, **said)
-        new = self.linear_source(source.steps, draft)
-        return new.base + found.at
+        key = source.base, function, scale.tobytes(), offset.tobytes()
+        if key not in self.made:           # a result and its softmax are of one layer
+            self.made[key] = self.linear_source(source.steps, draft)
+        return self.made[key].base + found.at
 
     # ---- nodes --------------------------------------------------------------------------------
 

@@ -8,6 +8,7 @@ from hw.emit import Core
 from hw.pipeline import DEEP
 
 from .array import Array
+from .errors import quote
 from .plan import Row
 from .steps import Golden, Quantised
 
@@ -75,7 +76,8 @@ def metric_lines(result: Golden) -> list:
     """The task's figures, a line each."""
     lines = []
     for metric in result.metrics:
-        lines.append(f"{METRIC_NAMES[metric.name]}: float {metric.float_value:.5f}, "
+        of = f"{quote(metric.output)}, " if metric.output else ""
+        lines.append(f"{of}{METRIC_NAMES[metric.name]}: float {metric.float_value:.5f}, "
                      f"fixed {metric.fixed_value:.5f}")
     if result.agreement is not None:
         lines.append(f"same top-1 in both: {result.agreement:.2%}")

@@ -13,7 +13,7 @@ import numpy as np
 
 import sim
 import synth
-from golden.lengths import at_end, mask
+from golden.lengths import at_end
 from golden.model import Codes, GoldenRun, encode, run_golden
 from golden.network import FloatNetwork, IntNetwork
 from golden.quantise import QuantOptions, quantise_network
@@ -27,7 +27,7 @@ from hw.program import Program
 from .accuracy import measure, signal_errors, top1_agreement
 from .array import Array
 from .choice import choose
-from .errors import GatewrightError
+from .errors import GatewrightError, quote
 from .options import Options
 from .plan import look
 from .setting import Limits, family_of
@@ -132,10 +132,8 @@ def golden(quantised: Quantised, batch: Batch, labels=None) -> Golden:
     seconds = time.perf_counter() - start
     y_float = run_float(network, batch)[-1]["h"]
     y_fixed = integer.layers[-1].h.to_float(run.y)
-    there = mask(batch.lengths, y_float.shape)
     if network.last_step_only:
         y_float, y_fixed = (at_end(y, batch.lengths)[:, None] for y in (y_float, y_fixed))
-        there = there[:, :1]
     some = batch.take(slice(0, DETAIL_SEQUENCES))
     detail = run_golden(integer, encode(network, integer, some), keep=None)
     return Golden(
@@ -143,7 +141,15 @@ def golden(quantised: Quantised, batch: Batch, labels=None) -> Golden:
         errors=signal_errors(integer, detail, run_float(network, some), some.lengths),
         metrics=() if labels is None else measure(network, y_float, y_fixed, labels,
                                                   batch.lengths),
-        agreement=top1_agreement(network, y_float[there][:, None], y_fixed[there][:, None]))
+        agreement=top1_agreement(network, y_float, y_fixed, batch.lengths))
+
+
+def one_result(network: FloatNetwork) -> None:
+    """Refuse the index of the largest value where the values are of several results."""
+    if len(network.heads) > 1:
+        names = ", ".join(quote(head.name) for head in network.heads[:6])
+        raise GatewrightError("argmax", f"is of one result, but the graph has {names}",
+                              "leave it out: the host takes the largest of each")
 
 
 def needs_loading(integer: IntNetwork, target: str, array: Array | None = None) -> bool:
@@ -165,12 +171,14 @@ def generate(quantised: Quantised, *, lanes: int, cols: int = 1, posts: int = 1,
     Raises
     ------
     GatewrightError
-        If the array or the name is not legal.
+        If the array or the name is not legal, or one index is asked for of several results.
     """
     if quantised.options.golden_only:
         raise GatewrightError("generation", "the network was quantised for golden alone, with "
                               "words wider than any hardware has", "quantise it again without "
                               "golden_only")
+    if argmax:
+        one_result(quantised.network)
     try:
         return generate_core(quantised.integer, lanes=lanes, cols=cols, posts=posts,
                              pipeline=pipeline, pack=pack, wide=wide, argmax=argmax,

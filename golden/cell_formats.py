@@ -9,7 +9,8 @@ from .functions import Activation, Function, limits_of
 from .network import Cell, FloatLayer
 from .ranges import choose_frac, largest_frac
 
-__all__ = ["make_places", "peephole_codes", "peephole_fracs", "range_format", "result_format"]
+__all__ = ["is_bounded", "make_places", "peephole_codes", "peephole_fracs", "range_format",
+           "result_format"]
 
 WITH_PEEPHOLE = (0, 1, 3)  # i, f, o of i, f, g, o
 # What goes into each place's function, and what comes out.
@@ -49,15 +50,18 @@ def _observed(trace: dict, names: tuple) -> np.ndarray:
     return np.concatenate([trace[name].ravel() for name in names if name in trace])
 
 
-def result_format(layer: FloatLayer, trace: dict, gate: Fixed, options) -> Fixed:
-    """Format of a layer's results: ``gate`` where no input can take them beyond 1."""
+def is_bounded(layer: FloatLayer) -> bool:
+    """True where no input can take a layer's results beyond 1."""
     functions = layer.functions
-    if layer.cell.pools:
-        return gate               # that of what it reads: the caller knows it
     # A GRU's z blends the old state and the candidate, if it is not outside of 0 to 1.
     gates = 0.0 if layer.cell in (Cell.GRU, Cell.GRU_RESET_BEFORE) else -1.0
-    if _within(functions[0], gates) and (len(functions) == 1 or _within(functions[-1], -1.0)):
-        return gate
+    return _within(functions[0], gates) and (len(functions) == 1 or _within(functions[-1], -1.0))
+
+
+def result_format(layer: FloatLayer, trace: dict, gate: Fixed, options) -> Fixed:
+    """Format of a layer's results: ``gate`` where they are bounded."""
+    if layer.cell.pools or is_bounded(layer):
+        return gate               # of a layer that pools that of what it reads: the caller knows it
     values = _observed(trace, ("h", "n", "tanh_c"))
     return range_format(values, options.act_width, options, options.spare_bits)
 

@@ -4,7 +4,7 @@ Dimensions: T steps, I inputs, H units, G gates (rows per unit), V tokens, E emb
 Gate order is fixed in ``golden.cells`` and nowhere else: i, f, g, o for LSTM; r, z, n for GRU.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
 import numpy as np
@@ -47,6 +47,10 @@ class Binding:
         For states: the network's layer of each index of the "layer" axis; one entry without it.
     kind : str
         "x" (input), "y" (last layer's result), "h" or "c" (a state), "n" (lengths).
+    start, width : int
+        Of "y": the values of the result that it takes; width 0: all of them.
+    final : Final
+        Of "y" with a width: the function behind them.
     """
 
     name: str
@@ -55,6 +59,9 @@ class Binding:
     shape: tuple = ()
     layers: tuple = ()
     kind: str = "x"
+    start: int = 0
+    width: int = 0
+    final: Final = Final.NONE
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -196,6 +203,7 @@ class FloatNetwork(_Network):
     input : Binding
     state_inputs, outputs : tuple of Binding
     final : Final
+        The function behind the result, where there is one result.
     notes : tuple of str
         What a user should know about the import, a sentence each.
     last_step_only : bool
@@ -237,6 +245,16 @@ class FloatNetwork(_Network):
             if seen_last and not layer.last_only:
                 raise ValueError(f"Layer {layer.name!r} follows a last-step layer but is not one")
             seen_last = layer.last_only
+
+    @property
+    def heads(self) -> tuple:
+        """A binding of kind "y" for each result, with its width and last function filled in."""
+        found = tuple(binding for binding in self.outputs if binding.kind == "y")
+        if any(binding.width for binding in found):
+            return found
+        axes = ("batch", "feature") if self.last_step_only else ("batch", "time", "feature")
+        first = found[0] if found else Binding(name="", axes=axes, kind="y")
+        return (replace(first, start=0, width=self.layers[-1].units, final=self.final),)
 
     @property
     def loads_state(self) -> bool:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from .cell_formats import (
+    is_bounded,
     make_places,
     peephole_codes,
     peephole_fracs,
@@ -123,9 +124,10 @@ def _result_formats(network: FloatNetwork, traces: list, gate: Fixed,
     """The format of each layer's results; those that are read as one vector share the coarsest."""
     own = [result_format(layer, trace, gate, options)
            for layer, trace in zip(network.layers, traces, strict=True)]
+    bounded = [is_bounded(layer) for layer in network.layers]
     for idx, layer in enumerate(network.layers):
         if layer.cell.pools:
-            own[idx] = own[network.reads(idx)[0]]
+            own[idx], bounded[idx] = (of[network.reads(idx)[0]] for of in (own, bounded))
     formats, before = list(own), None
     while formats != before:
         before = list(formats)
@@ -134,7 +136,7 @@ def _result_formats(network: FloatNetwork, traces: list, gate: Fixed,
             reads += [idx] * layer.cell.pools     # it keeps the format of what it reads
             coarsest = min((formats[read] for read in reads), key=lambda f: f.frac, default=gate)
             for read in reads:
-                if own[read] == gate != coarsest:
+                if bounded[read] and coarsest != gate:
                     raise ValueError(f"layer {layer.name!r} reads results of different ranges as "
                                      f"one vector ({gate} and {coarsest}); only results of the "
                                      "same kind of layer can be joined")

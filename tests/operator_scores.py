@@ -30,8 +30,10 @@ NAMES = tuple(f"test_{name}" for name in (
     "lstm_reverse", "lstm_bidirectional"))
 # Nearest weights: their codes do not hang on the last bit of a linear solver.
 PRESETS = {"16 bits": QuantOptions(weight_width=16, act_width=16, rounding=Rounding.NEAREST),
-           "12 bits": QuantOptions(weight_width=12, act_width=12, rounding=Rounding.NEAREST),
-           "8 bits": QuantOptions(weight_width=8, act_width=8, rounding=Rounding.NEAREST)}
+           "12 bits": QuantOptions(weight_width=12, act_width=12, cell_width=12,
+                                    rounding=Rounding.NEAREST),
+           "8 bits": QuantOptions(weight_width=8, act_width=8, cell_width=8,
+                                   rounding=Rounding.NEAREST)}
 
 
 @lru_cache(maxsize=1)

@@ -36,7 +36,8 @@ GROUPS = {
         "two directions, reverse",
     34: "cells: direction sideways", 35: "cells: layout 2, layout in opset 13",
     36: "features: clip nan, clip -1.0", 37: "features: input_forget 2",
-    38: "features: affine, hard sigmoid, softplus, relu in an LSTM, alpha",
+    38: "features: affine without its factor, unknown function, endless factor, "
+        "too few functions",
     39: "cells: two activations, unknown activation, lower-case activations",
     40: "features: short peepholes, peepholes of a GRU",
     41: "features: lengths 5 of 4, lengths in floats",

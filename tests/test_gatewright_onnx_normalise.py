@@ -19,7 +19,7 @@ def norm(net, x, channels, **attrs):
 
 
 def network(place, *, epsilon=None, opset=17):
-    """(B, T, C) -> GRU -> GRU -> linear, normalised in one place, as BatchNorm1d does it."""
+    """(B, T, C) -> GRU -> GRU -> linear, normalised in one place as BatchNorm1d does."""
     net = build.Net(opset=opset)
     attrs = {} if epsilon is None else {"epsilon": epsilon}
     x, width = net.input("x", ["N", 5, 4]), 4

@@ -140,13 +140,6 @@ def test_wrong_axes_between_layers(tmp_path):
     assert "another order" in refused(net, tmp_path)
 
 
-def test_several_heads(tmp_path):
-    net = build.torch_legacy()
-    net.op("Softmax", "logits", outputs=["p"])
-    net.output("p")
-    assert "'logits', 'p': are several results" in refused(net, tmp_path)
-
-
 def test_batch_and_rank(tmp_path):
     assert "three axes" in refused(build.bare(dims=[5, 4]), tmp_path)
     assert "takes 4 inputs, but 3" in refused(build.bare(dims=[5, 1, 3]), tmp_path)

@@ -14,14 +14,14 @@ CELLS = ("RNN", "GRU", "LSTM")
 T, I, H = 6, 4, 3
 
 
-def imported(net, tmp_path, *, tokens=0):
+def imported(net, tmp_path, *, tokens=0, lengths=None):
     """The network of a file, after its float reference has been held against onnxruntime."""
     path = net.save(tmp_path / "net.onnx")
     network = import_onnx(path)
     rng = np.random.default_rng(5)
     x = (rng.integers(0, tokens, (3, T)) if tokens
          else rng.normal(size=(3, T, network.inputs)))
-    batch = Batch(x=x)
+    batch = Batch(x=x, lengths=lengths)
     for binding in network.state_inputs:
         states = batch.h0 if binding.kind == "h" else batch.c0
         for layer in binding.layers:
