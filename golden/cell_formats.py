@@ -68,7 +68,26 @@ def result_format(layer: FloatLayer, trace: dict, gate: Fixed, options) -> Fixed
     if layer.cell.pools or is_bounded(layer):
         return gate               # of a layer that pools that of what it reads: the caller knows it
     values = _observed(trace, ("h", "n", "tanh_c"))
-    return range_format(values, options.act_width, options, options.spare_bits)
+    found = range_format(values, options.act_width, options, options.spare_bits)
+    if layer.cell is Cell.PRODUCT:      # rounded, never widened
+        return Fixed(width=found.width, frac=min(found.frac, 2 * _factor(trace, options).frac - 1))
+    return found
+
+
+def _factor(trace: dict, options) -> Fixed:
+    """Format of the two factors of a product."""
+    return range_format(_observed(trace, ("a", "b")), options.act_width, options,
+                        options.spare_bits)
+
+
+def _product_place(layer: FloatLayer, trace: dict, formats: dict, options) -> Place:
+    """That of both factors: as they are read where rows only pick, else of the observed range."""
+    x, h = formats["x"], formats["h"]
+    picks = not layer.bias_x.any() and bool(np.all((layer.w == 0) | (layer.w == 1))) \
+        and bool(np.all(layer.w.sum(axis=1) == 1))
+    frac = max(x.frac if picks else _factor(trace, options).frac, -(-(h.frac + 1) // 2))
+    return Place(function=layer.functions[0], pre=Fixed(width=formats["pre"].width, frac=frac),
+                 out=Fixed(width=h.width, frac=frac))
 
 
 def _out(layer: FloatLayer, idx: int, trace: dict, formats: dict, options) -> Fixed:
@@ -138,6 +157,8 @@ def make_places(layer: FloatLayer, trace: dict, formats: dict, options) -> tuple
     ValueError
         If a function has no table.
     """
+    if layer.cell is Cell.PRODUCT:
+        return (_product_place(layer, trace, formats, options),)
     if layer.clip is None and not layer.own_functions:
         return ()
     places, table = [], formats["pre"]
