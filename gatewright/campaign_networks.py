@@ -6,23 +6,24 @@ and every rounding is met. All follows from a ``Config``, which is a line of JSO
 Dimensions: B sequences, T steps, I inputs, H units, G gates (rows per unit).
 """
 
-import json
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import replace
 
 import numpy as np
 
 from golden import tables
 from golden.cells import Place
 from golden.fixed import Fixed
-from golden.functions import PLAIN, Function
+from golden.functions import PLAIN, Activation, Function
 from golden.model import Codes
-from golden.network import GATES, Activation, Cell, IntLayer, IntNetwork
+from golden.network import GATES, Cell, IntLayer, IntNetwork
 from golden.tables import TanhTable
 from hw.engine import make_layout
 from hw.families import FAMILIES
 from hw.pipeline import pipeline_named
 from hw.program import make_program
 
+from .campaign_cells import specialise
+from .campaign_config import Config
 from .campaign_links import draw_links
 
 __all__ = ["Config", "draw", "make_codes", "make_network", "make_table"]
@@ -34,110 +35,6 @@ MAX_WEIGHT_WORDS = 9000
 LONGEST = 40            # steps of a sequence that is stored
 MAX_TRACED = 3_000_000  # values of h a configuration holds in memory
 MAX_PRODUCTS = 120_000_000  # multipliers times cycles, about: bounds the time to simulate
-
-
-@dataclass(frozen=True, kw_only=True)
-class Config:
-    """One configuration of the campaign.
-
-    Parameters
-    ----------
-    seed : int
-        Of weights, data, pauses and resets.
-    layers : tuple of (cell, units, activation, last_only)
-    links : tuple of (reads, reverse, final), one a layer
-        See ``campaign_links``. Empty: each layer reads the one before, forward.
-    max_steps : int
-        As in ``IntNetwork``.
-    inputs : int
-        I; width of the embedding if there is one.
-    tokens : int
-        Rows of the embedding; 0: none.
-    loads, returns, last_step_only : bool
-        As in ``IntNetwork``.
-    act_width, weight_width, cell_width, operand_width : int
-        As in ``QuantOptions``.
-    lanes, cols, posts, pipeline, wide, pack, argmax, load_weights, family
-        As in ``hw.emit.generate``.
-    random_table : bool
-        A table of random lines in place of tanh's, whose smooth contents mask errors.
-    batches : tuple of (B, T)
-        Sequences; they are sent in a random order.
-    resets : int
-        Runs that a reset cuts off in mid-sequence.
-    """
-
-    seed: int
-    layers: tuple
-    inputs: int
-    tokens: int = 0
-    loads: bool = False
-    returns: bool = False
-    last_step_only: bool = False
-    act_width: int = 16
-    weight_width: int = 8
-    cell_width: int = 16
-    operand_width: int = 18
-    lanes: int = 16
-    cols: int = 1
-    posts: int = 1
-    pipeline: str = "deep"
-    wide: bool = False
-    pack: bool = False
-    argmax: bool = False
-    load_weights: bool = False
-    family: str = "portable"
-    random_table: bool = False
-    batches: tuple = ((1, 1),)
-    resets: int = 0
-    links: tuple = ()
-    max_steps: int = 0
-
-    @classmethod
-    def from_json(cls, text: str) -> "Config":
-        """ValueError unless ``text`` is what ``to_json`` writes."""
-        try:
-            values = json.loads(text)
-            known = {field.name for field in fields(cls)}
-            if not isinstance(values, dict) or not set(values) <= known:
-                raise ValueError(f"its keys must be among {sorted(known)}")
-            for name in {"layers", "batches"} & set(values):
-                values[name] = tuple(map(tuple, values[name]))
-            values["links"] = tuple((tuple(reads), reverse, final)
-                                    for reads, reverse, final in values.get("links", ()))
-            return cls(**values)
-        except (ValueError, TypeError, KeyError) as error:
-            raise ValueError(f"A configuration must be JSON as the campaign writes it, "
-                             f"not {text!r}: {error}") from None
-
-    def to_json(self) -> str:
-        """One line; values that are the default are left out."""
-        default = {field.name: field.default for field in fields(self)}
-        return json.dumps({name: value for name, value in asdict(self).items()
-                           if value != default[name]}, separators=(",", ":"))
-
-    @property
-    def core(self) -> dict:
-        """Keywords of ``hw.emit.generate``."""
-        return {name: getattr(self, name) for name in (
-            "lanes", "cols", "posts", "pipeline", "wide", "pack", "argmax", "load_weights",
-            "family")}
-
-    def link(self, idx: int) -> tuple:
-        """(reads, reverse, final) of a layer."""
-        return self.links[idx] if self.links else ((idx - 1,), False, False)
-
-    @property
-    def title(self) -> str:
-        """The configuration in a few words."""
-        cells = "+".join(("<" if self.link(idx)[1] else "") + f"{cell}{units}"
-                         + ("!" if last else "") + (str(list(self.link(idx)[0])) if self.links
-                                                    else "")
-                         for idx, (cell, units, _, last) in enumerate(self.layers))
-        words = " ".join(word for word in ("wide", "pack") if getattr(self, word))
-        return (f"{cells} I{self.inputs} W{self.weight_width}A{self.act_width} "
-                f"{self.lanes}x{self.cols}/{self.posts} {self.pipeline} {self.family} {words}"
-                ).rstrip()
 
 
 def _codes(rng, shape, width: int) -> np.ndarray:
@@ -217,7 +114,7 @@ def make_network(config: Config) -> IntNetwork:
     Raises
     ------
     ValueError
-        If its sums do not fit the accumulator.
+        If its sums do not fit the accumulator, or a function has no lines.
     """
     rng = np.random.default_rng([config.seed, 1])
     act = config.act_width
@@ -233,6 +130,9 @@ def make_network(config: Config) -> IntNetwork:
         inputs = sum(layers[read].units if read >= 0 else config.inputs for read in reads)
         read = layers[reads[0]].h if reads[0] >= 0 else x
         layers.append(_layer(rng, config, idx, read, inputs, (gate, pre)))
+        if config.special and layers[-1].places == () and not layers[-1].cell.pools:
+            layers[-1] = specialise(layers[-1], (config.special, idx), formats=(gate, pre, cell),
+                                    weight_width=config.weight_width)
     network = IntNetwork(
         name="net", model_sha256="0" * 64, layers=tuple(layers), embedding=embedding,
         act_width=act, weight_width=config.weight_width, gate=gate, pre=pre, cell=cell,
@@ -348,7 +248,8 @@ def _draw(rng, seed: int, cell: str | None, units: int, multipliers: int, posts:
 
 def draw(seed: int, index: int, *, cell: str | None = None, units: int = 70,
          cycles: int = 3_000_000, steps: int = 40_000,
-         multipliers: int = MAX_MULTIPLIERS, posts: int = 12, branches: float = 0.4) -> Config:
+         multipliers: int = MAX_MULTIPLIERS, posts: int = 12, special: bool = False,
+         branches: float = 0.4) -> Config:
     """Configuration ``index`` of campaign ``seed``: always the same.
 
     Parameters
@@ -362,12 +263,16 @@ def draw(seed: int, index: int, *, cell: str | None = None, units: int = 70,
     multipliers : int, at least 16
     posts : int, at least 2
         The largest array, the most posts: bound the time to compile.
+    special : bool
+        Cells that are out of the ordinary.
     branches : float
         Share of networks that are more than a chain of forward layers.
     """
     rng = np.random.default_rng([seed, index])
     while True:
         config = _draw(rng, int(rng.integers(1 << 31)), cell, units, multipliers, posts, branches)
+        if special:
+            config = replace(config, special=int(rng.integers(1, 1 << 31)))
         core = config.core
         del core["family"]
         try:

@@ -173,8 +173,11 @@ def _merge(walk, node: onnx.NodeProto, a: Tracked, b: Tracked):
     if order is None or other is None or not np.array_equal(order, other):
         return walk.refuse(node, "(of two tensors that are not layers' results)")
     rows = np.concatenate([ids.ravel()[order] for ids in (a, b)], axis=1)
-    factors = {"Add": (1.0, 1.0), "Sub": (1.0, -1.0), "Mul": None}[node.op_type]
-    ids = walk.insert(a, order, rows, node.name, factors)
+    if node.op_type == "Mul":
+        ids = walk.insert(a, order, rows, node.name, cell=Cell.PRODUCT)
+    else:
+        ids = walk.insert(a, order, rows, node.name,
+                          (1.0, 1.0 if node.op_type == "Add" else -1.0))
     return walk.store(node, [Tracked(ids=ids)])
 
 

@@ -10,7 +10,7 @@ from .network import Cell, FloatLayer
 from .ranges import choose_frac, largest_frac
 
 __all__ = ["is_bounded", "make_places", "peephole_codes", "peephole_fracs", "range_format",
-           "result_format"]
+           "result_format", "unbounded_candidate"]
 
 WITH_PEEPHOLE = (0, 1, 3)  # i, f, o of i, f, g, o
 # What goes into each place's function, and what comes out.
@@ -56,6 +56,11 @@ def is_bounded(layer: FloatLayer) -> bool:
     # A GRU's z blends the old state and the candidate, if it is not outside of 0 to 1.
     gates = 0.0 if layer.cell in (Cell.GRU, Cell.GRU_RESET_BEFORE) else -1.0
     return _within(functions[0], gates) and (len(functions) == 1 or _within(functions[-1], -1.0))
+
+
+def unbounded_candidate(layer: FloatLayer) -> bool:
+    """True for an LSTM whose g may come to more than 1."""
+    return layer.cell is Cell.LSTM and not _within(layer.functions[1], -1.0)
 
 
 def result_format(layer: FloatLayer, trace: dict, gate: Fixed, options) -> Fixed:

@@ -106,6 +106,19 @@ class FloatCell:
         """The ``Function`` of each place."""
         return self.own_functions or default_functions(self.cell, self.activation)
 
+    @property
+    def title(self) -> str:
+        """The cell and what is out of the ordinary in it, in a few words."""
+        words = [str(self.cell)]
+        if self.own_functions:
+            words += map(str, self.own_functions)
+        elif self.activation is not Activation.IDENTITY:
+            words.append(str(self.activation))
+        if self.clip is not None:
+            words.append(f"clip {self.clip:g}")
+        return " ".join(words + ["coupled"] * self.coupled
+                        + ["peepholes"] * (self.peephole is not None))
+
 
 @dataclass(frozen=True, kw_only=True)
 class Place:

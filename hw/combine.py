@@ -317,8 +317,9 @@ class Combine(wiring.Component):
                     m.d.comb += [addend.eq(carried), other.eq(old - carried),
                                  factor.eq(updates.r_data.as_signed())]
         addend = delay(m, addend, wait + pipeline.multiplier, name="addend")
-        places = max((self._result_shift(phase.style) for phase in program.phases
-                      if phase.op in MULTIPLIED), default=gate)
+        shifts = [self._result_shift(phase.style) for phase in program.phases
+                  if phase.op in MULTIPLIED]
+        places = max(shifts + [1]) if shifts else gate
         product = by_style(program, MULTIPLIED, tags[at.second + wait + pipeline.multiplier],
                            lambda style: places - self._result_shift(style), mul.p.shift_left)
         total = delay(m, self._rounded_sum(addend, Value.cast(product), places), pipeline.stage,

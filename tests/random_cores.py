@@ -13,9 +13,10 @@ SEED, COUNT = 7, 50  # of each cell; `make campaign SEED=...` takes others, and 
 __all__ = ["COUNT", "draw_small", "prove", "values"]
 
 
-def draw_small(cell: str, index: int, *, branches: float = 0.0) -> Config:
-    return draw(SEED, COUNT * list(Cell).index(Cell(cell)) + index, cell=cell, units=16,
-                cycles=4000, steps=150, multipliers=32, posts=4, branches=branches)
+def draw_small(cell: str, index: int, *, special: bool = False, branches: float = 0.0) -> Config:
+    return draw(SEED + special, COUNT * list(Cell).index(Cell(cell)) + index, cell=cell, units=16,
+                cycles=4000, steps=150, multipliers=32, posts=4, special=special,
+                branches=branches)
 
 
 def values(config: Config) -> int:
@@ -32,9 +33,9 @@ def values(config: Config) -> int:
             + sequences * states * config.returns)
 
 
-def prove(cell: str, index: int, folder, *, branches: float = 0.0) -> Config:
+def prove(cell: str, index: int, folder, **kind) -> Config:
     """Fails unless all runs of a configuration were exact, and compared all there is."""
-    config = draw_small(cell, index, branches=branches)
+    config = draw_small(cell, index, **kind)
     outcome = check(config, folder, optimise=False)
     assert outcome.passed, f"{outcome.failure}\nseed {config.seed}, {config.title}; again:\n" \
         f"{command(config.to_json())}"
