@@ -240,9 +240,9 @@ def _smaller(config: Config):
     for k in range(len(layers)) if len(layers) > 1 else ():
         yield {"layers": layers[:k] + layers[k + 1:]}
     for name, plain in (("resets", 0), ("load_weights", False), ("argmax", False), ("tokens", 0),
-                        ("loads", False), ("returns", False), ("last_step_only", False),
-                        ("family", "portable"), ("random_table", False), ("wide", False),
-                        ("pack", False), ("pipeline", "deep")):
+                        ("special", 0), ("loads", False), ("returns", False),
+                        ("last_step_only", False), ("family", "portable"), ("random_table", False),
+                        ("wide", False), ("pack", False), ("pipeline", "deep")):
         if getattr(config, name) != plain:
             yield {name: plain}
     lanes, cols, posts = config.lanes, config.cols, config.posts

@@ -13,13 +13,16 @@ import numpy as np
 
 from golden import tables
 from golden.fixed import Fixed
+from golden.functions import PLAIN, Activation
 from golden.model import Codes
-from golden.network import GATES, Activation, Cell, IntLayer, IntNetwork
+from golden.network import GATES, Cell, IntLayer, IntNetwork
 from golden.tables import TanhTable
 from hw.engine import make_layout
 from hw.families import FAMILIES
 from hw.pipeline import pipeline_named
 from hw.program import make_program
+
+from .campaign_cells import specialise
 
 __all__ = ["Config", "draw", "make_codes", "make_network", "make_table"]
 
@@ -56,6 +59,8 @@ class Config:
         Sequences; they are sent in a random order.
     resets : int
         Runs that a reset cuts off in mid-sequence.
+    special : int
+        Seed of what is out of the ordinary in the cells; 0: nothing is.
     """
 
     seed: int
@@ -81,6 +86,7 @@ class Config:
     random_table: bool = False
     batches: tuple = ((1, 1),)
     resets: int = 0
+    special: int = 0
 
     @classmethod
     def from_json(cls, text: str) -> "Config":
@@ -115,7 +121,7 @@ class Config:
         """The configuration in a few words."""
         cells = "+".join(f"{cell}{units}" + ("!" if last else "")
                          for cell, units, _, last in self.layers)
-        words = " ".join(word for word in ("wide", "pack") if getattr(self, word))
+        words = " ".join(word for word in ("wide", "pack", "special") if getattr(self, word))
         return (f"{cells} I{self.inputs} W{self.weight_width}A{self.act_width} "
                 f"{self.lanes}x{self.cols}/{self.posts} {self.pipeline} {self.family} {words}"
                 ).rstrip()
@@ -185,7 +191,7 @@ def make_network(config: Config) -> IntNetwork:
     Raises
     ------
     ValueError
-        If its sums do not fit the accumulator.
+        If its sums do not fit the accumulator, or a function has no lines.
     """
     rng = np.random.default_rng([config.seed, 1])
     act = config.act_width
@@ -198,6 +204,9 @@ def make_network(config: Config) -> IntNetwork:
     layers, inputs = [], config.inputs
     for idx in range(len(config.layers)):
         layers.append(_layer(rng, config, idx, x, inputs, (gate, pre)))
+        if config.special and not layers[-1].cell.pools:
+            layers[-1] = specialise(layers[-1], (config.special, idx), formats=(gate, pre, cell),
+                                    weight_width=config.weight_width)
         x, inputs = layers[-1].h, layers[-1].units
     network = IntNetwork(
         name="net", model_sha256="0" * 64, layers=tuple(layers), embedding=embedding,
@@ -257,17 +266,17 @@ def _layers(rng, cell: str | None, units: int) -> tuple:
     few = (units + 1) // 2
     layers = []
     if rng.random() < 0.1:
-        layers.append((Cell.LINEAR, _size(rng, few), rng.choice(list(Activation)), False))
+        layers.append((Cell.LINEAR, _size(rng, few), rng.choice(PLAIN), False))
     for _ in range(rng.choice([1, 2, 3], p=(0.5, 0.3, 0.2))):
         kind, cell = Cell(cell or rng.choice(cells)), None
         function = (rng.choice([Activation.TANH, Activation.RELU]) if kind is Cell.RNN
                     else Activation.IDENTITY)
         layers.append((kind, _size(rng, units), function, False))
         if rng.random() < 0.05:
-            layers.append((Cell.LINEAR, _size(rng, few), rng.choice(list(Activation)), False))
+            layers.append((Cell.LINEAR, _size(rng, few), rng.choice(PLAIN), False))
     heads, last = rng.choice(3, p=(0.3, 0.5, 0.2)), bool(rng.random() < 0.5)
     for _ in range(heads):
-        layers.append((Cell.LINEAR, _size(rng, few), rng.choice(list(Activation)), last))
+        layers.append((Cell.LINEAR, _size(rng, few), rng.choice(PLAIN), last))
     return tuple((str(kind), int(size), str(function), last)
                  for kind, size, function, last in layers)
 
@@ -308,7 +317,7 @@ def _draw(rng, seed: int, cell: str | None, units: int, multipliers: int, posts:
 
 def draw(seed: int, index: int, *, cell: str | None = None, units: int = 70,
          cycles: int = 3_000_000, steps: int = 40_000,
-         multipliers: int = MAX_MULTIPLIERS, posts: int = 12) -> Config:
+         multipliers: int = MAX_MULTIPLIERS, posts: int = 12, special: bool = False) -> Config:
     """Configuration ``index`` of campaign ``seed``: always the same.
 
     Parameters
@@ -322,10 +331,14 @@ def draw(seed: int, index: int, *, cell: str | None = None, units: int = 70,
     multipliers : int, at least 16
     posts : int, at least 2
         The largest array, the most posts: bound the time to compile.
+    special : bool
+        Cells that are out of the ordinary.
     """
     rng = np.random.default_rng([seed, index])
     while True:
         config = _draw(rng, int(rng.integers(1 << 31)), cell, units, multipliers, posts)
+        if special:
+            config = replace(config, special=int(rng.integers(1, 1 << 31)))
         try:
             network = make_network(config)
         except ValueError:  # sums that are too wide

@@ -237,5 +237,5 @@ def recurrent(node: onnx.NodeProto, spec: Recurrent, operand: Operand, weights: 
 def linear(name: str, operand: Operand, w: np.ndarray, bias: np.ndarray, **fields) -> Draft:
     """A linear draft; w : float64 (O, F), bias : float64 (O,)."""
     sources, w, bias = operand.place(w, bias)
-    return Draft(sources=sources, when=operand.when, cell=Cell.LINEAR, name=name, w=w,
-                 bias_x=bias, **fields)
+    return Draft(**({"cell": Cell.LINEAR} | fields), sources=sources, when=operand.when, name=name,
+                 w=w, bias_x=bias)

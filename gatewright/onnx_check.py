@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from golden.lengths import at_end, mask
-from golden.network import Cell, Final, FloatNetwork
+from golden.network import Final, FloatNetwork
 from golden.reference import Batch, run_float
 
 from .errors import GatewrightError, quote
@@ -175,7 +175,7 @@ def _that_there_are(network: FloatNetwork, binding, batch: Batch, *arrays) -> li
     """
     final = next((head.final for head in network.heads if head.name == binding.name), Final.NONE)
     if batch.lengths is None or "time" not in binding.axes \
-            or (network.layers[-1].cell is not Cell.LINEAR and final is Final.NONE):
+            or (network.layers[-1].cell.recurrent and final is Final.NONE):
         return list(arrays)
     time = 1 + binding.axes.index("time")
     there = mask(batch.lengths, (len(batch), arrays[0].shape[time]))

@@ -94,7 +94,7 @@ def _notes(file: ModelFile, walk: Trace, chain: Chain) -> tuple:
             "it by mistake, and the file then computes other numbers than the trained module. "
             "Compare with the module's own outputs, or export again with dynamo=False.")
     for draft in chain.drafts:
-        if draft.inserted:
+        if draft.inserted and draft.cell is Cell.LINEAR:
             notes.append(f"An element-wise {draft.activation} behind a recurrent layer or the "
                          "input became a linear layer with a diagonal matrix.")
     notes += _of_heads(chain)

@@ -148,6 +148,9 @@ class FloatLayer(FloatCell):
                 raise ValueError(f"Layer {self.name!r}: {name} must be ({rows},), not {bias.shape}")
         if self.last_only and self.cell.recurrent:
             raise ValueError(f"Layer {self.name!r}: only a linear layer can be last-step only")
+        if self.cell is Cell.PRODUCT and (self.activation is not Activation.IDENTITY
+                                          or self.own_functions or self.clip is not None):
+            raise ValueError(f"Layer {self.name!r}: a product is of sums as they are")
         if self.cell.pools and not (self.last_only and len(self.reads) < 2):
             raise ValueError(f"Layer {self.name!r}: a mean or maximum is of one layer, and has one "
                              "result a sequence")

@@ -16,6 +16,7 @@ from .cell_formats import (
     peephole_fracs,
     range_format,
     result_format,
+    unbounded_candidate,
 )
 from .cells import PLACES
 from .fixed import Fixed, quantise
@@ -309,7 +310,9 @@ def quantise_network(network: FloatNetwork, calibration: Batch,
     cells += [layer.initial_c.value for layer in network.layers
               if layer.initial_c.value is not None]
     cell_values = np.concatenate(cells) if cells else np.ones(1)
-    cell = range_format(cell_values, options.cell_width, options, 0)
+    # A candidate without bounds takes c further than calibration saw, as it does the results.
+    spare = options.spare_bits if any(unbounded_candidate(layer) for layer in network.layers) else 0
+    cell = range_format(cell_values, options.cell_width, options, spare)
     if (bits := cell.width + gate.frac + max(0, gate.frac - cell.frac) + 2) > MAX_LIFTED:
         raise ValueError(f"the sum f*c + i*g needs {bits} bits for a cell state of {cell}, more "
                          f"than {MAX_LIFTED}; lower --cell-width or --act-width")

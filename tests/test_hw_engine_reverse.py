@@ -65,9 +65,12 @@ CASES = {
 }
 
 
-def run_case(case):
-    """One case cut off by a reset, without a pause, and with pauses: as in ``test_hw_engine``."""
-    layout, codes, golden = build(case)
+def run_case(case, **how):
+    """One case cut off by a reset, without a pause, and with pauses: as in ``test_hw_engine``.
+
+    The golden run that all of them have met.
+    """
+    layout, codes, golden = build(case, **how)
     program, steps = layout.program, case.steps
     offered, words = input_words(layout, codes), expected_words(layout, golden)
     loads = [(word, False) for word in load_words(program)] if case.load_weights else []
@@ -87,6 +90,7 @@ def run_case(case):
         assert set(gaps.ravel().tolist()) <= {sweep.length + sweep.tail}
         first += count
     check(layout, paused, golden, words, steps)
+    return golden
 
 
 @pytest.mark.parametrize("case", CASES.values(), ids=CASES)
