@@ -26,8 +26,8 @@ def import_onnx(path: Path | str, *, name: str | None = None,
     Parameters
     ----------
     path : Path or str
-        A file with RNN, GRU or LSTM nodes in series, an embedding in front or not, linear layers
-        anywhere, forward in time, batch 1 (or open).
+        A file with RNN, GRU or LSTM nodes, an embedding in front or not, linear layers anywhere;
+        for any number of sequences at once, which a core takes one after another.
     name : str or None
         The network's name; made from the file's name if None.
     weights : dict of str to array, or None
