@@ -23,6 +23,7 @@ from .layout import (
 )
 from .onnx_file import open_model
 from .onnx_graph import Graph
+from .onnx_turn import time_first
 
 __all__ = ["check_against_onnx", "float_outputs", "graph_outputs", "onnxruntime_outputs"]
 
@@ -65,7 +66,7 @@ def _session(path: Path):
         return None
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 4
-    model = Graph(open_model(path)).model().SerializeToString()
+    model = time_first(Graph(open_model(path)).model()).SerializeToString()
     return onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
 
 
@@ -152,7 +153,9 @@ def _reference_outputs(network: FloatNetwork, path: Path, batch: Batch) -> dict 
     """The same from onnx.reference; None where it cannot run the file (RNN with Relu), or runs it
     without a look at some attributes.
     """
-    if any(layer.clip is not None or layer.coupled for layer in network.layers):
+    if batch.lengths is not None or any(
+            layer.clip is not None or layer.coupled or layer.own_functions
+            for layer in network.layers):
         return None
     from onnx.reference import ReferenceEvaluator
     names = [binding.name for binding in network.outputs]

@@ -330,8 +330,8 @@ class Trace:
             array = self.alike(array, 1, what)
         if array.shape != wanted:
             raise ImportRefused(what, f"has the shape {array.shape}, not {wanted}",
-                                "is a projection (proj_size) in the model? It is not supported: "
-                                "train without it and export again")
+                                "is a projection (proj_size) in the model? ONNX has none: give "
+                                "PyTorch's module or state dict instead")
         if not isinstance(value, Tracked):
             values = check_weights(array, what)[direction].reshape(-1)
             return (Initial(value=values) if np.any(values) else Initial()), None
@@ -386,6 +386,7 @@ def _remedy(kinds: list) -> str:
                 "(Keras: LSTM layers, or GRU through tf2onnx from_keras)")
     if not set(kinds) & set(_RECURRENT) and set(kinds) & {"Tanh", "Sigmoid", "Relu"} \
             and sum(op in ("MatMul", "Gemm") for op in kinds) > 1:
-        return ("the recurrent layer was unrolled over its steps: export it again "
-                "(PyTorch: torch.onnx.export(..., dynamo=False), and nn.LSTM, not nn.LSTMCell)")
+        return ("the recurrent layer was unrolled over its steps: export it again (PyTorch: "
+                "torch.onnx.export(..., dynamo=False), and nn.LSTM, not nn.LSTMCell), or give "
+                "PyTorch's state dict")
     return "leave them out of the exported model, or use RNN, GRU, LSTM and linear layers"
