@@ -286,7 +286,8 @@ class IntLayer(IntCell):
     acc_frac : int64 (G*H,)
         Fractional bits of each row's accumulator.
     x, h, pre : Fixed
-        Formats of the input vector, the result, and the pre-activation.
+        Formats of the input vector, the result, and the pre-activation. Where results of several
+        formats make the vector, x is the coarsest, and codes of the others are taken for its.
     x_shift, h_shift : int >= 0
         Left shift of x and of h(t-1) in front of the multipliers, so that both parts of a row can
         use all bits of their weights although they share an accumulator; at most one is not 0.
