@@ -85,7 +85,7 @@ def test_what_leaves_float32_is_left_out(tmp_path):
     net = build.bare("RNN", steps=40, activations=["Relu"])
     for k, init in enumerate(net.inits):
         values = np.full(tuple(init.dims), 20.0, np.float32)
-        net.inits[k] = onnx.numpy_helper.from_array(values, init.name)
+        net.inits[k] = build.numpy_helper.from_array(values, init.name)
     path = net.save(tmp_path / "net.onnx")
     network, batch = import_onnx(path), Batch(x=np.ones((2, 40, 4)))
     theirs, *_ = onnx_check.onnxruntime_outputs(network, path, batch)
