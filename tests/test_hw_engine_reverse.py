@@ -62,6 +62,11 @@ CASES = {
     "shallow": _case(*LSTM, *both("gru", 4, (0, 1)), ("linear", 4, UPPER), pipeline="shallow"),
     "shallow_embedding": _case(*GRU, FINAL, pipeline="shallow", embedding=(5, 4), posts=2, cols=4),
     "pack": _case(*LSTM, HEAD, pack=True),
+    "branch_beside": _case(*GRU, HEAD, ("rnn", 4, INPUT), ("linear", 3, (2, 3))),
+    "branches_beside": _case(*GRU, ("lstm", 3, (0, 1)), ("rnn", 4, INPUT), ("gru", 3, (3,)),
+                             ("linear", 3, "last", (2, 4)), **STATES),
+    "residual": _case(("gru", 4), ("gru", 4, "reverse", (0,)), ("lstm", 4, (1,)),
+                      ("rnn", 3, INPUT), ("linear", 3, (2, 3))),
 }
 
 
