@@ -13,4 +13,4 @@ for p in PROOFS:
     v = check(p, d)
     print(p.name, v.passed, v.proved, v.length, v.missed, v.refuted, v.mutants, round(v.seconds,1))
     for s in v.survivors: print("   ", s)
-    if not v.proved: print(v.trace[-6000:])
+    if not v.proved: print(v.trace[-1500:])
