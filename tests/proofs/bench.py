@@ -39,7 +39,7 @@ class Bench:
                         in component.signature.flatten(component) if member.flow.name == "In"]
         self._assumed, self._claimed, self._invariant, self.covers = [], [], [], {}
         self.claims = []
-        self._memories = list(_memories(fragment))
+        self._memories, self._probes = list(_memories(fragment)), []
 
     def _elaborate(self, component) -> Fragment:
         """Elaborate as always, and keep what the methods of each component called by name.
@@ -66,9 +66,7 @@ class Bench:
         """What the module's one memory holds at an address, by a read port of our own."""
         memory, = self._memories
         word = Signal(len(memory._read_ports[0]._data))
-        at = Signal(len(memory._read_ports[0]._addr))
-        self.m.d.comb += at.eq(address)
-        memory.read_port(domain="comb", addr=at, data=word, en=Const(1), transparent_for=())
+        self._probes.append((memory, address, word))
         return word
 
     def memory_output(self) -> Value:
@@ -101,13 +99,26 @@ class Bench:
         """What must be possible, or the claims say nothing."""
         self.covers[name] = Value.cast(condition).bool()
 
-    def rtlil(self) -> str:
-        """The bench with outputs ``legal``, ``claims``, ``sound`` and one for each cover."""
-        outputs = {"legal": Cat(self._assumed).all(), "claims": Cat(self._claimed).all(),
-                   "sound": Cat(*self._claimed, *self._invariant).all()}
+    def rtlil(self, *, inside: bool = True) -> str:
+        """The bench with outputs ``legal``, ``claims``, ``sound`` and one for each cover.
+
+        Parameters
+        ----------
+        inside : bool
+            With invariants; without them nothing reaches into the module but what claims and
+            covers look at. To be called once.
+        """
+        outputs = {"legal": Cat(self._assumed).all(), "claims": Cat(self._claimed).all()}
         outputs |= {f"cover{k}": cover for k, cover in enumerate(self.covers.values())}
-        outputs |= {f"claim{k}": claim for k, claim in enumerate(self._claimed)}
-        outputs |= {f"invariant{k}": held for k, held in enumerate(self._invariant)}
+        if inside:
+            outputs["sound"] = Cat(*self._claimed, *self._invariant).all()
+            outputs |= {f"claim{k}": claim for k, claim in enumerate(self._claimed)}
+            outputs |= {f"invariant{k}": held for k, held in enumerate(self._invariant)}
+            for memory, address, word in self._probes:
+                at = Signal(len(memory._read_ports[0]._addr))
+                self.m.d.comb += at.eq(address)
+                memory.read_port(domain="comb", addr=at, data=word, en=Const(1),
+                                 transparent_for=())
         ports = list(self._inputs)
         for name, value in outputs.items():
             port = Signal(name=name)

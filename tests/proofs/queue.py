@@ -9,53 +9,79 @@ from hw.queue import Buffer
 
 from .bench import Bench, Proof
 
-__all__ = ["PROOFS"]
+__all__ = ["PROOFS", "Followed"]
+
+
+class Followed:
+    """Counts the words of a ``Buffer`` in a bench, and follows one of them, any, on its way.
+
+    Parameters
+    ----------
+    bench : Bench
+        Of a module that is a Buffer or has one.
+    written, takes : Value, 1 bit
+        A word comes in, in this cycle; one leaves.
+    word : Value
+        The one that comes in, as the memory holds it.
+    most : int
+        Words that there may be.
+
+    Members
+    -------
+    count : Signal, words there are
+    at_head : Signal(1), the word followed is the next to leave; word : Signal, that word
+    """
+
+    def __init__(self, bench: Bench, *, written, takes, word, most: int):
+        m = bench.m
+        self.count, ahead = Signal(range(most + 1)), Signal(range(most + 1))
+        followed, self.at_head, self.word = Signal(), Signal(), Signal(len(Value.cast(word)))
+        follow = bench.free("follow")
+        m.d.comb += self.at_head.eq(followed & (ahead == 0))
+        m.d.sync += self.count.eq(self.count + written - takes)
+        with m.If(followed & takes):
+            m.d.sync += [ahead.eq(ahead - 1), followed.eq(ahead != 0)]
+        with m.If(written & follow & ~followed):
+            m.d.sync += [followed.eq(1), ahead.eq(self.count - takes), self.word.eq(word)]
+
+        level, some, fetched, valid, read, write = (bench.inner(name, "Buffer") for name in (
+            "level", "some", "fetched", "valid", "read", "write"))
+        bench.invariant(self.count <= most)
+        bench.invariant(level + fetched + valid == self.count)
+        bench.invariant(some == (level != 0))
+        bench.invariant((write - read)[:len(read)] == level[:len(read)])
+        bench.invariant(~followed | (ahead < self.count))
+        place = (read + (ahead - fetched - valid)[:len(read)])[:len(read)]
+        memory, out = bench.memory_word(place), bench.inner("out", "Ram")
+        held = Mux((ahead == 0) & valid, out,
+                   Mux((ahead == valid) & fetched, bench.memory_output(), memory))
+        bench.invariant(~followed | (held == self.word))
 
 
 def _queue(width: int, depth: int) -> Bench:
-    """Words are counted, and one of them, any, is followed on its way."""
     bench = Bench(Buffer(SimpleNamespace(family=PORTABLE), width=width, depth=depth))
     m, dut = bench.m, bench.dut
-    count, ahead, followed = Signal(range(depth + 1)), Signal(range(depth + 1)), Signal()
-    word = Signal(width)
-    offer, follow = bench.free("offer"), bench.free("follow")
-    takes = Signal()
-    m.d.comb += [dut.w_en.eq(offer & (count < depth)), takes.eq(dut.valid & dut.ready)]
-    m.d.sync += count.eq(count + dut.w_en - takes)
-    with m.If(followed & takes):
-        m.d.sync += [ahead.eq(ahead - 1), followed.eq(ahead != 0)]
-    with m.If(dut.w_en & follow & ~followed):
-        m.d.sync += [followed.eq(1), ahead.eq(count - takes), word.eq(dut.w_data)]
-    waited, shown = Signal(), Signal(width)
-    m.d.sync += [waited.eq(dut.valid & ~dut.ready), shown.eq(dut.r_data)]
+    offer, takes = bench.free("offer"), Signal()
+    m.d.comb += takes.eq(dut.valid & dut.ready)
+    words = Followed(bench, written=dut.w_en, takes=takes, word=dut.w_data, most=depth)
+    m.d.comb += dut.w_en.eq(offer & (words.count < depth))
+    waited, shown, late = Signal(), Signal(width), Signal(2)
+    m.d.sync += [waited.eq(dut.valid & ~dut.ready), shown.eq(dut.r_data),
+                 late.eq(Mux(dut.valid | (words.count == 0), 0, late + 1))]
 
-    bench.claim("a word only where one was written", ~dut.valid | (count != 0))
+    bench.claim("a word only where one was written", ~dut.valid | (words.count != 0))
     bench.claim("the word followed comes in its turn, as it was written",
-                ~(followed & (ahead == 0) & dut.valid) | (dut.r_data == word))
+                ~(words.at_head & dut.valid) | (dut.r_data == words.word))
     bench.claim("valid and data stay until taken",
                 ~waited | (dut.valid & (dut.r_data == shown)))
-    late = Signal(2)
-    m.d.sync += late.eq(Mux(dut.valid | (count == 0), 0, late + 1))
     bench.claim("a word stands at the output three cycles after it was written",
                 (late < 2) | dut.valid)
+    bench.invariant((late < 3) & ((late != 1) | bench.inner("fetched") | dut.valid))
 
-    level, fetched = bench.inner("level"), bench.inner("fetched")
-    read, write = bench.inner("read"), bench.inner("write")
-    bench.invariant(level + fetched + dut.valid == count)
-    bench.invariant(bench.inner("some") == (level != 0))
-    bench.invariant((write - read)[:len(read)] == level[:len(read)])
-    bench.invariant(~followed | (ahead < count))
-    behind = Signal.like(read)
-    place = Signal.like(read)
-    m.d.comb += [behind.eq(ahead - fetched - dut.valid), place.eq(read + behind)]
-    held = Mux((ahead == dut.valid) & fetched, bench.memory_output(), bench.memory_word(place))
-    bench.invariant(~followed | ((ahead == 0) & dut.valid) | (held == word))
-    bench.invariant((late != 1) | fetched | dut.valid)
-    bench.invariant(late < 3)
-
-    bench.cover("full", count == depth)
+    bench.cover("full", words.count == depth)
     bench.cover("a full queue runs empty, the word followed last",
-                takes & followed & (ahead == 0) & (count == 1))
+                takes & words.at_head & (words.count == 1)
+                & (bench.inner("read") == depth % (1 << len(bench.inner("read")))))
     bench.cover("taken and written in one cycle", takes & dut.w_en)
     return bench
 

@@ -17,6 +17,7 @@ from .bench import Proof
 
 __all__ = ["Verdict", "check"]
 
+_NETLIST = "hierarchy -top bench; proc; opt_clean; memory_collect; wreduce; opt_clean"
 # No enables and resets in the flip-flops: the solver knows plain ones.
 _PREPARE = "flatten; memory; opt -nodffe -nosdff; dffunmap; opt_clean; check -assert"
 
@@ -62,10 +63,10 @@ def _script(proof: Proof, covers: int, claims: int) -> str:
     """The whole of it in one start of Yosys; each question's answer in a file of its own."""
     base = f"sat -tempinduct -tempinduct-baseonly -maxsteps {proof.reach} -set legal 1"
     lines = [
-        "read_rtlil bench.il", "hierarchy -top bench", "proc; opt_clean; memory_collect; wreduce; opt_clean",
-        "design -save made", _PREPARE,
-        f"tee -q -o proof.log sat -tempinduct -maxsteps {proof.depth} -initsteps {proof.start - 1} "
-        "-set legal 1 -prove sound 1 -show-ports bench"]
+        "read_rtlil inside.il", _NETLIST, _PREPARE,
+        f"tee -q -o proof.log sat -tempinduct -maxsteps {proof.depth} "
+        f"-initsteps {proof.start - 1} -set legal 1 -prove sound 1 -show-ports bench",
+        "design -reset", "read_rtlil bench.il", _NETLIST, "design -save made", _PREPARE]
     lines += [f"tee -q -o cover{k}.log {base} -prove cover{k} 0 bench" for k in range(covers)]
     lines += [
         "design -load made",
@@ -102,7 +103,8 @@ def check(proof: Proof, folder: Path) -> Verdict:
     """
     begin = time.monotonic()
     bench = proof.build()
-    (folder / "bench.il").write_text(bench.rtlil())
+    (folder / "bench.il").write_text(bench.rtlil(inside=False))
+    (folder / "inside.il").write_text(proof.build().rtlil())
     (folder / "proof.ys").write_text(_script(proof, len(bench.covers), len(bench.claims)))
     status, _, tail = run_tool(find_tool("yosys", native=False),
                                ["-q", "-l", "yosys.log", "proof.ys"], folder=folder)
