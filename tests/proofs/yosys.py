@@ -120,7 +120,9 @@ def check(proof: Proof, folder: Path) -> Verdict:
     missed = tuple(name for k, name in enumerate(bench.covers)
                    if not _found(folder / f"cover{k}.log"))
     return Verdict(
-        proved="Induction step proven: SUCCESS!" in text, length=int(length[-1]) if length else 0, missed=missed,
-        covers=len(bench.covers) - len(missed), refuted=len(mutants) - len(survivors),
+        proved="Induction step proven: SUCCESS!" in text,
+        length=int(length[-1]) if length else 0,
+        missed=missed, covers=len(bench.covers) - len(missed),
+        refuted=len(mutants) - len(survivors),
         mutants=len(mutants), survivors=survivors, seconds=time.monotonic() - begin,
         trace=text if "FAIL" in text else "")
