@@ -4,7 +4,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-long campaign bench results lint lock clean distclean
+.PHONY: help demo test test-long campaign prove bench results lint lock clean distclean
 
 PYTHON ?= python3
 VENV ?= .venv
@@ -30,6 +30,9 @@ test-long: $(VENV)/.warm  ## the long tests too
 
 campaign: $(VENV)/.warm  ## random networks against golden, as many as fit in MINUTES
 	@$(BIN)/python -m gatewright.campaign --seed $(SEED) --minutes $(MINUTES) --jobs $(JOBS)
+
+prove: $(VENV)/.warm  ## prove the engine's modules, and rewrite docs/verification.md (minutes)
+	@$(BIN)/python -m tests.prove
 
 bench: $(VENV)/.warm  ## measure cycles, clocks and speeds, and rewrite docs/benchmarks.md (an hour)
 	@$(BIN)/python -m bench --jobs $(JOBS)

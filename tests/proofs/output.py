@@ -1,0 +1,79 @@
+"""The output port: AXI4-Stream's rules, the order of the words, and credits that never run out."""
+
+from amaranth import *
+
+from hw.layout import Layout
+from hw.output import Output
+
+from .bench import Bench, Proof
+from .layouts import layout_of
+from .queue import Followed
+
+__all__ = ["PROOFS"]
+
+
+def _output(layout: Layout) -> Bench:
+    """Results come as steps have promised them; a step starts only where there was room for it."""
+    program, depth = layout.program, layout.fifo_depth
+    bench = Bench(Output(layout))
+    m, dut = bench.m, bench.dut
+    entries = [program.output_entries(last) for last in (False, True)]
+    offer, some, state = (bench.free(name) for name in ("offer", "some", "state_word"))
+    room_q, owed, buffer = Signal(), Signal(range(depth + 1)), bench.inner("buffer")
+    takes, written = Signal(), Signal()
+    m.d.comb += [
+        dut.step_start.eq(offer & room_q), written.eq(some & (owed != 0)),
+        dut.state_en.eq(written & state & int(program.network.returns_state)),
+        dut.result_en.eq(written & ~dut.state_en), takes.eq(buffer.valid & buffer.ready)]
+    taken = Mux(dut.step_start, Mux(dut.step_last, entries[1], entries[0]), 0)
+    m.d.sync += [room_q.eq(dut.room), owed.eq(owed + taken - written)]
+    words = Followed(bench, written=written, takes=takes, word=buffer.w_data, most=depth)
+
+    port = Cat(dut.data, dut.last, dut.keep)
+    waited, shown = Signal(), Signal.like(port)
+    m.d.sync += [waited.eq(dut.valid & ~dut.ready), shown.eq(port)]
+    bench.claim("valid stays until taken", ~waited | dut.valid)
+    bench.claim("data, last and keep stay until taken", ~waited | (port == shown))
+    bench.claim("no more than the buffer holds, with all that is promised",
+                owed + words.count <= depth)
+    bench.claim("room where nothing is promised and all has left",
+                (owed + words.count != 0) | dut.room)
+    bench.invariant(bench.inner("credit") + owed + words.count == depth)
+    bench.invariant(~room_q | (bench.inner("credit") >= max(entries)))
+
+    read = bench.inner("read")
+    if not program.serial:
+        results = Cat(words.word[k * layout.output_element:][:layout.act_width]
+                      for k in range(program.posts))
+        bench.claim("the words' own results, in order",
+                    ~(words.at_head & dut.valid) | (results == dut.data))
+        bench.cover("a word that is not full", dut.valid & ~dut.keep.all())
+    elif not program.argmax:
+        place = bench.inner("place")
+        bench.invariant(place < program.posts)
+        bench.claim("the words' own results, one by one, in order",
+                    ~(words.at_head & dut.valid) | (dut.data == Array(
+                        words.word[k * len(dut.data):][:len(dut.data)]
+                        for k in range(program.posts))[place]))
+        bench.cover("the last of several", dut.valid & (place == program.posts - 1)
+                    & words.at_head & read.end)
+    else:
+        bench.cover("a largest that is not the first", dut.valid & (dut.data != 0))
+    bench.cover("all is promised, and some of it waits",
+                ~dut.room & (owed != 0) & (words.count != 0) & waited)
+    bench.cover("the last word of a sequence waits", waited & dut.last)
+    return bench
+
+
+PROOFS = [
+    Proof(name="output.Output, two results a word", depth=3, reach=14, mutants=10, quick=True,
+          says="AXI4-Stream, order, a step only with room, credits never short",
+          build=lambda: _output(layout_of(("gru", 5), ("linear", 3), cols=2, posts=2, lanes=6,
+                                          wide=True))),
+    Proof(name="output.Output, word by word of two, and states", depth=3, reach=14, mutants=10,
+          says="the same",
+          build=lambda: _output(layout_of(("rnn", 4), posts=2, cols=2, returns=True))),
+    Proof(name="output.Output, index of the largest", depth=3, reach=14, mutants=10,
+          says="the same, but for the index itself",
+          build=lambda: _output(layout_of(("rnn", 3), ("linear", 3), argmax=True))),
+]

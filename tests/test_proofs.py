@@ -1,0 +1,112 @@
+"""The quick proofs, and the prover itself: what is false, out of reach or unbroken is told."""
+
+from dataclasses import replace
+
+import pytest
+from amaranth import *
+from amaranth.lib import wiring
+from amaranth.lib.wiring import In, Out
+
+from tests.proofs import PROOFS
+from tests.proofs.bench import Bench, Proof
+from tests.proofs.yosys import check
+from tests.prove import COLUMNS, DOCUMENT, rewritten
+
+QUICK = [proof for proof in PROOFS if proof.quick]
+
+
+class Counter(wiring.Component):
+    """Counts to 5 and begins again; starts at 2."""
+
+    def __init__(self):
+        super().__init__({"en": In(1), "count": Out(4, init=2)})
+
+    def elaborate(self, platform):
+        m = Module()
+        with m.If(self.en):
+            m.d.sync += self.count.eq(Mux(self.count == 5, 0, self.count + 1))
+        return m
+
+
+def proof_of(claim, *, invariant=None, cover=None, assume=None, depth=4) -> Proof:
+    """A proof about ``Counter``; each argument makes a condition of its component."""
+    def build():
+        bench = Bench(Counter())
+        bench.claim("claim", claim(bench.dut))
+        bench.cover("cover", (cover or (lambda dut: dut.count == 0))(bench.dut))
+        if invariant:
+            bench.invariant(invariant(bench.dut))
+        if assume:
+            bench.assume(assume(bench.dut))
+        return bench
+    return Proof(name="counter", says="", build=build, depth=depth, reach=8, mutants=6)
+
+
+def test_enough():
+    """What the issue asks for."""
+    assert len(PROOFS) >= 12
+    assert len({proof.name for proof in PROOFS}) == len(PROOFS)
+    assert len(QUICK) >= 4
+
+
+@pytest.mark.parametrize("proof", QUICK, ids=lambda proof: proof.name)
+def test_quick(proof, tmp_path):
+    verdict = check(replace(proof, mutants=2), tmp_path)
+    assert verdict.proved, verdict.trace
+    assert not verdict.missed and verdict.covers
+    assert verdict.refuted
+
+
+def test_true(tmp_path):
+    verdict = check(proof_of(lambda dut: dut.count <= 5), tmp_path)
+    assert verdict.passed and verdict.length == 1 and verdict.covers == 1
+
+
+@pytest.mark.parametrize("wrong", [
+    proof_of(lambda dut: dut.count <= 4),                     # false from the fourth cycle on
+    proof_of(lambda dut: dut.count != 9),                     # true, but not by induction alone
+    proof_of(lambda dut: dut.count != 2),                     # false at power-up
+    proof_of(lambda dut: dut.count <= 5, invariant=lambda dut: dut.count < 5),
+], ids=["false", "not_inductive", "false_at_once", "false_inside"])
+def test_not_proved(wrong, tmp_path):
+    verdict = check(wrong, tmp_path)
+    assert not verdict.proved and not verdict.passed
+
+
+@pytest.mark.parametrize("vain", [
+    proof_of(lambda dut: dut.count <= 5, cover=lambda dut: dut.count == 6),
+    proof_of(lambda dut: dut.count <= 5, assume=lambda dut: 0),  # nothing is legal
+], ids=["cover", "assumption"])
+def test_in_vain(vain, tmp_path):
+    verdict = check(vain, tmp_path)
+    assert verdict.missed == ("cover",) and not verdict.passed
+
+
+def test_toothless(tmp_path):
+    """A claim that no mutant breaks is no claim."""
+    verdict = check(proof_of(lambda dut: dut.count >= 0), tmp_path)
+    assert verdict.proved and not verdict.refuted and not verdict.passed
+    assert len(verdict.survivors) == verdict.mutants > 0
+
+
+def test_unknown_signal():
+    bench = Bench(Counter())
+    with pytest.raises(KeyError, match="nothing"):
+        bench.inner("nothing")
+    bench.rtlil()  # Amaranth warns of what is made and never used
+
+
+def test_document():
+    """The table has a row for each proof, all passed."""
+    rows = [row.split(" | ") for row in DOCUMENT.read_text(encoding="utf-8").splitlines()
+            if row.startswith("| ")][1:]
+    assert [row[0].lstrip("| ") for row in rows] == [proof.name for proof in PROOFS]
+    for row in rows:
+        assert len(row) == len(COLUMNS) and int(row[2]) >= 1
+        reached, covers = map(int, row[3].split("/"))
+        assert reached == covers > 0 and int(row[4].split("/")[0]) > 0
+
+
+def test_rewritten():
+    with pytest.raises(ValueError, match="must have the lines"):
+        rewritten("no marks", [], "0")
