@@ -118,7 +118,7 @@ class Drain(wiring.Component):
             out.valid.eq(active), out.op.eq(op), out.function.eq(row["function"]),
             out.gate.eq(gate), out.anchor.eq(active & last_gate),
             out.group.eq(state_index), out.dest.eq(dest_index), out.bank.eq(tag.bank),
-            out.first.eq(tag.first_step),
+            *([out.first.eq(tag.first_step)] if program.pools else []),
             out.masked.eq(tag.first_step & (0 if program.network.loads_state else 1)),
             out.swapped.eq(row["swapped"]), out.to_vector.eq(row["to_vector"]),
             out.to_output.eq(row["to_output"] & (tag.last_step | ~row["output_last"])),

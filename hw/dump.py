@@ -30,7 +30,7 @@ class Dump(wiring.Component):
         super().__init__({
             "start": In(1), "idle": Out(1), "reading": Out(1), "cell": Out(1),
             "group": Out(layout.group_bits), "post": Out(range(max(2, layout.program.posts))),
-            "sweep": Out(range(layout.program.n_sweeps)), "final": Out(1)})
+            "sweep": Out(layout.sweep), "final": Out(1)})
 
     def elaborate(self, platform):
         m = Module()

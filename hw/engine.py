@@ -189,12 +189,14 @@ class Engine(wiring.Component):
         def later(value, name):
             return delay(m, value, pipeline.vector, name=name)
 
-        column = later(issue.address[:column_bits], "column")
         found = vectors.r_data
         if program.n_sweeps > 1:
             kept = self._kept(m, loader, issue, posts, column_bits, part_bits)
             found = Mux(later(issue.source == Source.KEPT, "from_kept"), kept, found)
-        state = found.word_select(column, cols * act_width) if column_bits else found
+        state = found
+        if column_bits:
+            column = later(issue.address[:column_bits], "column")
+            state = found.word_select(column, cols * act_width)
         masking = C(0) if network.loads_state else later(issue.masked, "masked")
         shift = later(issue.shift, "shift")
 
@@ -217,9 +219,10 @@ class Engine(wiring.Component):
 
         # A state word stands at the vector memory's output, or at a cell memory's.
         if network.returns_state:
-            place = later(dump.group[:part_bits], "place")
-            found = (vectors.r_data.word_select(place, program.posts * act_width) if part_bits
-                     else vectors.r_data)
+            found = vectors.r_data
+            if part_bits:
+                place = later(dump.group[:part_bits], "place")
+                found = found.word_select(place, program.posts * act_width)
             hidden = delay(m, found, pipeline.ram - pipeline.vector, name="hidden")
 
             def arrived(value, name):

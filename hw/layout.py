@@ -166,16 +166,22 @@ class Layout:
         return max(4, most * (2 + (schedule.flush + 10) // shortest))
 
     @property
+    def sweep(self) -> range:
+        """Shape of a sweep's number."""
+        return range(max(2, self.program.n_sweeps))
+
+    @property
     def issue(self) -> data.StructLayout:
         """A column on its way to the array."""
+        # The phase's direction, where there are two.
+        reverse = {"reverse": 1} if self.program.max_steps else {}
         return data.StructLayout({
             "valid": 1, "source": Source, "address": self.address_bits,
-            "shift": self.shift_bits,
+            "shift": self.shift_bits, **reverse,
             "masked": 1,             # the sequence's first step: the state reads as zero
             "border": 1,             # last column before a split row's second part
             "residue": range(3),     # which slots hold candidate rows: pass * slots mod 3
             "last": 1,               # last column of the pass
-            "reverse": int(bool(self.program.max_steps)),  # the phase's direction
             "pass_tag": self.pass_tag})
 
     @property
@@ -187,22 +193,21 @@ class Layout:
     @property
     def row_tag(self) -> data.StructLayout:
         """A row of every post on its way through the element-wise pipelines."""
-        style = {"style": self.style_bits} if self.style_bits else {}
+        some = {"style": self.style_bits} if self.style_bits else {}
         if self.program.loose:
-            style["present"] = range(self.program.posts)  # last post with a unit in the last group
+            some["present"] = range(self.program.posts)  # last post with a unit in the last group
+        if self.program.pools:
+            some["first"] = 1        # the sequence's first step
+        if self.program.max_steps:   # kept for the next sweep, at the reverse layers' step; the
+            some |= {name: 1 for name in ("to_sequence", "reverse", "sequence_end")}  # step's last
         return data.StructLayout({
-            "valid": 1, **style,
+            "valid": 1, **some,
             "op": self.op_shape, "function": self.function_bits, "gate": 2,
             "anchor": 1,             # the neurons' last row: their results come of it
             "group": self.group_bits,  # index of the neurons' states and trace
             "dest": self.group_bits,   # index at which the results are written
             "bank": 1, "masked": 1,
-            "first": int(bool(self.program.pools)),  # the sequence's first step
             "swapped": 1,            # a split row's first part is the recurrent one
             "to_vector": 1, "to_output": 1,
-            # Of buffered networks: kept for the next sweep, at the reverse layers' step; the last
-            # one of its step that is.
-            **{name: int(bool(self.program.max_steps))
-               for name in ("to_sequence", "reverse", "sequence_end")},
             "end": 1,                # last results of the sequence that go out
             "boundary": 1})          # last results of the phase

@@ -64,7 +64,7 @@ class Loader(wiring.Component):
             "state_en": Out(program.posts), "state_cell": Out(1),
             "state_group": Out(layout.group_bits),
             "state_data": Out(signed(max(layout.act_width, network.cell.width))),
-            "state_sweep": Out(range(program.n_sweeps)), "error": Out(1)}
+            "state_sweep": Out(layout.sweep), "error": Out(1)}
 
     def elaborate(self, platform):
         m = Module()

@@ -53,41 +53,47 @@ class Output(wiring.Component):
         grouped = program.argmax or program.posts > 1
         entry = data.StructLayout({
             "results": data.ArrayLayout(signed(element), program.posts), "end": 1,
-            "boundary": int(grouped), "state": int(grouped and program.network.returns_state)})
+            **({"boundary": 1} if grouped else {}),
+            **({"state": 1} if grouped and program.network.returns_state else {})})
         m.submodules.buffer = buffer = Buffer(layout, width=entry.size, depth=layout.fifo_depth)
         written, read = Signal(entry), data.View(entry, buffer.r_data)
-        is_state = Signal()
-        m.d.comb += is_state.eq(read.state)
-        m.d.comb += [written.end.eq(self.result_end), written.boundary.eq(self.result_boundary),
-                     buffer.w_en.eq(self.result_en), buffer.w_data.eq(written)]
+        is_state, boundary, tells_state = Signal(), Signal(), "state" in dict(entry)
+        m.d.comb += [written.end.eq(self.result_end), buffer.w_en.eq(self.result_en),
+                     buffer.w_data.eq(written)]
+        if grouped:
+            m.d.comb += [written.boundary.eq(self.result_boundary), boundary.eq(read.boundary)]
+        if tells_state:
+            m.d.comb += is_state.eq(read.state)
         m.d.comb += [
             written.results[k].eq(self.results.word_select(k, layout.act_width).as_signed())
             for k in range(program.posts)]
         with m.If(self.state_en):
             m.d.comb += [written.results[0].eq(self.state), written.end.eq(self.state_end),
-                         written.boundary.eq(0), written.state.eq(1), buffer.w_en.eq(1)]
+                         buffer.w_en.eq(1)]
+            if tells_state:
+                m.d.comb += [written.boundary.eq(0), written.state.eq(1)]
 
         units = program.phases[-1].units
         short = units % program.posts or program.posts  # results in a step's last group
         if program.serial:
-            self._serial(m, buffer, read, is_state, short)
+            self._serial(m, buffer, read, is_state, boundary, short)
         else:
             full = C(-1, program.posts)
             m.d.comb += [
                 self.valid.eq(buffer.valid), self.last.eq(read.end), buffer.ready.eq(self.ready),
-                self.keep.eq(Mux(is_state, 1, Mux(read.boundary, (1 << short) - 1, full)))]
+                self.keep.eq(Mux(is_state, 1, Mux(boundary, (1 << short) - 1, full)))]
             m.d.comb += [self.data.word_select(k, layout.output_element).eq(read.results[k])
                          for k in range(program.posts)]
         self._credits(m, buffer.valid & buffer.ready)
         return m
 
-    def _serial(self, m: Module, buffer, read, is_state, short: int):
+    def _serial(self, m: Module, buffer, read, is_state, boundary, short: int):
         """Results one by one, or the index of the largest."""
         program = self._layout.program
         place = Signal(range(max(2, program.posts)))
         final, move, value = Signal(), Signal(), Signal(signed(len(read.results[0])))
         m.d.comb += [
-            final.eq(is_state | (place == Mux(read.boundary, short - 1, program.posts - 1))),
+            final.eq(is_state | (place == Mux(boundary, short - 1, program.posts - 1))),
             value.eq(read.results[place] if program.posts > 1 else read.results[0]),
             buffer.ready.eq(move & final), self.keep.eq(1)]
         with m.If(buffer.valid & move):
@@ -102,7 +108,7 @@ class Output(wiring.Component):
         largest = Signal.like(best_index)
         m.d.comb += [better.eq(~begun | (value > best)), move.eq(~self.valid | self.ready),
                      largest.eq(Mux(better, index, best_index))]
-        ends = read.boundary & final
+        ends = boundary & final
         with m.If(move):
             m.d.sync += self.valid.eq(buffer.valid & (ends | is_state))
         with m.If(move & buffer.valid):

@@ -46,7 +46,7 @@ class SequenceLoader(Loader):
         for name in ("token_base", "run_bank", "release"):
             del members[name]
         return members | {
-            "end": In(1), "sweep": Out(range(program.n_sweeps)), "sweep_begin": Out(1),
+            "end": In(1), "sweep": Out(layout.sweep), "sweep_begin": Out(1),
             "input_base": Out(bits).array(2), "kept_base": Out(kept).array(2),
             "write_base": Out(kept).array(2), "written": In(1)}
 

@@ -42,7 +42,7 @@ class Sequencer(wiring.Component):
         super().__init__({
             "step_ready": In(1), "step_first": In(1), "step_last": In(1), "hold": In(1),
             "step_start": Out(1), "step_end": Out(1), "running_last": Out(1), "busy": Out(1),
-            "sweep": In(range(layout.program.n_sweeps)), "sweep_begin": In(1),
+            "sweep": In(layout.sweep), "sweep_begin": In(1),
             "banks": Out(layout.program.n_sweeps), "bank": Out(1), "issue": Out(layout.issue)})
 
     def _rows(self) -> list:

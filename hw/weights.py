@@ -39,7 +39,7 @@ class WeightMemory(wiring.Component):
         self._layout = layout
         program = layout.program
         super().__init__({
-            "restart": In(1), "sweep": In(range(program.n_sweeps)), "advance": In(1),
+            "restart": In(1), "sweep": In(layout.sweep), "advance": In(1),
             "data": Out(program.weight_bits), "loaded": Out(1),
             "load_en": In(1), "load_data": In(program.input_width)})
 

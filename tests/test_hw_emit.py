@@ -153,3 +153,20 @@ def test_name_wrong(name):
     message = rf"^Name must be a lower-case identifier, not {re.escape(repr(name))}$"
     with pytest.raises(ValueError, match=message):
         make_core(name=name)
+
+
+@pytest.mark.parametrize(("layers", "network", "array"), [
+    ((("lstm", 5), ("linear", 3)), {}, {}),
+    ((("gru", 5), ("lstm", 4)), {"loads": True, "returns": True}, {"lanes": 4, "posts": 2,
+                                                                  "cols": 4}),
+    ((("lstm", 3), ("lstm", 3, "reverse", (-1,)), ("linear", 3, (0, 1))), {}, {"posts": 2}),
+    ((("gru", 3), ("mean", 3, (0,)), ("linear", 3, "last")), {"embedding": (5, 3)},
+     {"argmax": True}),
+    ((("lstm", 4, {"peephole": 1.0, "coupled": True}), ("gru", 3, {"functions": ["elu", "relu"]})),
+     {}, {"posts": 2, "cols": 2, "wide": True}),
+], ids=["plain", "states", "both", "mean", "special"])
+def test_no_signal_without_bits(layers, network, array):
+    """Some tools take ``[-1:0]`` for two bits, some refuse it."""
+    net = make_network(*layers, **network)
+    integer, _ = make_integer(net, make_batch(net, 2, 4))
+    assert "[-1:0]" not in generate(integer, **({"lanes": 4} | array)).verilog
