@@ -36,6 +36,11 @@ OUT = Console(soft_wrap=True, highlight=False)
 SUMS = ("steps", "words", "cycles", "runs", "resets", "simulating")
 
 
+def _draw(seed: int, number: int) -> Config:
+    """Configuration ``number``; every other one has cells that are out of the ordinary."""
+    return draw(seed, number, special=number % 2 == 1)
+
+
 def _begin() -> None:
     """In a worker: the campaign alone decides when it ends, but none outlives it."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
@@ -164,11 +169,11 @@ def main(
     try:
         simulator = find_simulator()
         if only:
-            config = draw(seed, int(only)) if only.isdecimal() else Config.from_json(only)
+            config = _draw(seed, int(only)) if only.isdecimal() else Config.from_json(only)
             texts, configs = iter([(only if only.isdecimal() else "only", config.to_json())]), 1
         else:
             numbers = range(start, start + configs) if configs else range(start, 1 << 31)
-            texts = ((k, draw(seed, k).to_json()) for k in numbers)
+            texts = ((k, _draw(seed, k).to_json()) for k in numbers)
         out.parent.mkdir(parents=True, exist_ok=True)
         log = out.open("w")
     except (ValueError, sim.ToolMissing, OSError) as error:

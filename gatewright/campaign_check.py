@@ -15,6 +15,7 @@ from hw.emit import Core, generate
 from sim.build import Simulator
 from sim.fast import FastSimulator, Pauses
 
+from .campaign_links import without_layer
 from .campaign_networks import Config, make_codes, make_network, make_table
 from .steps import Golden, stimulus
 
@@ -110,7 +111,7 @@ class _Case:
         chosen[0] = replace(chosen[0], inputs=np.concatenate([self.weights, chosen[0].inputs]))
         return sim.Stimulus(
             sequences=tuple(chosen), output_units=self.template.output_units,
-            output_every_step=self.template.output_every_step,
+            output_every_step=self.template.output_every_step, sweeps=self.template.sweeps,
             predicted_cycles=self.layout.schedule.total_cycles([s.steps for s in chosen]),
             expected_saturations=sum(self.saturations[k] for k in order))
 
@@ -183,7 +184,7 @@ def _simulate(case: _Case, core: FastSimulator) -> str | None:
         outcome.complete = outcome.complete or result.words
         outcome.steps += sent.steps
         outcome.saturations += sent.expected_saturations
-        if pauses is False:
+        if pauses is False and not case.config.max_steps:
             wrong = _intervals(result.starts, [s.steps for s in sent.sequences],
                                case.layout.schedule.interval)
             if wrong is not None:
@@ -237,12 +238,16 @@ def _smaller(config: Config):
     if len(config.batches) > 1:
         for k in range(len(config.batches)):
             yield {"batches": (config.batches[k],)}
+    if config.links:
+        yield {"links": (), "max_steps": 0}
     for k in range(len(layers)) if len(layers) > 1 else ():
-        yield {"layers": layers[:k] + layers[k + 1:]}
+        fewer, links = without_layer(layers, config.links, k) if config.links else (
+            layers[:k] + layers[k + 1:], ())
+        yield {"layers": fewer, "links": links}
     for name, plain in (("resets", 0), ("load_weights", False), ("argmax", False), ("tokens", 0),
-                        ("loads", False), ("returns", False), ("last_step_only", False),
-                        ("family", "portable"), ("random_table", False), ("wide", False),
-                        ("pack", False), ("pipeline", "deep")):
+                        ("special", 0), ("loads", False), ("returns", False),
+                        ("last_step_only", False), ("family", "portable"), ("random_table", False),
+                        ("wide", False), ("pack", False), ("pipeline", "deep")):
         if getattr(config, name) != plain:
             yield {name: plain}
     lanes, cols, posts = config.lanes, config.cols, config.posts

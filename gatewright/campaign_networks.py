@@ -6,20 +6,25 @@ and every rounding is met. All follows from a ``Config``, which is a line of JSO
 Dimensions: B sequences, T steps, I inputs, H units, G gates (rows per unit).
 """
 
-import json
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import replace
 
 import numpy as np
 
 from golden import tables
+from golden.cells import Place
 from golden.fixed import Fixed
+from golden.functions import PLAIN, Activation, Function
 from golden.model import Codes
-from golden.network import GATES, Activation, Cell, IntLayer, IntNetwork
+from golden.network import GATES, Cell, IntLayer, IntNetwork
 from golden.tables import TanhTable
 from hw.engine import make_layout
 from hw.families import FAMILIES
 from hw.pipeline import pipeline_named
 from hw.program import make_program
+
+from .campaign_cells import specialise
+from .campaign_config import Config
+from .campaign_links import draw_links
 
 __all__ = ["Config", "draw", "make_codes", "make_network", "make_table"]
 
@@ -27,98 +32,9 @@ MAX_ACCUMULATOR = 48    # bits, as the quantiser's
 MAX_SHIFT = 20          # from accumulator to pre-activation, as the quantiser's
 MAX_MULTIPLIERS = 320   # bounds the time to compile a core
 MAX_WEIGHT_WORDS = 9000
+LONGEST = 40            # steps of a sequence that is stored
 MAX_TRACED = 3_000_000  # values of h a configuration holds in memory
 MAX_PRODUCTS = 120_000_000  # multipliers times cycles, about: bounds the time to simulate
-
-
-@dataclass(frozen=True, kw_only=True)
-class Config:
-    """One configuration of the campaign.
-
-    Parameters
-    ----------
-    seed : int
-        Of weights, data, pauses and resets.
-    layers : tuple of (cell, units, activation, last_only)
-    inputs : int
-        I; width of the embedding if there is one.
-    tokens : int
-        Rows of the embedding; 0: none.
-    loads, returns, last_step_only : bool
-        As in ``IntNetwork``.
-    act_width, weight_width, cell_width, operand_width : int
-        As in ``QuantOptions``.
-    lanes, cols, posts, pipeline, wide, pack, argmax, load_weights, family
-        As in ``hw.emit.generate``.
-    random_table : bool
-        A table of random lines in place of tanh's, whose smooth contents mask errors.
-    batches : tuple of (B, T)
-        Sequences; they are sent in a random order.
-    resets : int
-        Runs that a reset cuts off in mid-sequence.
-    """
-
-    seed: int
-    layers: tuple
-    inputs: int
-    tokens: int = 0
-    loads: bool = False
-    returns: bool = False
-    last_step_only: bool = False
-    act_width: int = 16
-    weight_width: int = 8
-    cell_width: int = 16
-    operand_width: int = 18
-    lanes: int = 16
-    cols: int = 1
-    posts: int = 1
-    pipeline: str = "deep"
-    wide: bool = False
-    pack: bool = False
-    argmax: bool = False
-    load_weights: bool = False
-    family: str = "portable"
-    random_table: bool = False
-    batches: tuple = ((1, 1),)
-    resets: int = 0
-
-    @classmethod
-    def from_json(cls, text: str) -> "Config":
-        """ValueError unless ``text`` is what ``to_json`` writes."""
-        try:
-            values = json.loads(text)
-            known = {field.name for field in fields(cls)}
-            if not isinstance(values, dict) or not set(values) <= known:
-                raise ValueError(f"its keys must be among {sorted(known)}")
-            for name in {"layers", "batches"} & set(values):
-                values[name] = tuple(map(tuple, values[name]))
-            return cls(**values)
-        except (ValueError, TypeError, KeyError) as error:
-            raise ValueError(f"A configuration must be JSON as the campaign writes it, "
-                             f"not {text!r}: {error}") from None
-
-    def to_json(self) -> str:
-        """One line; values that are the default are left out."""
-        default = {field.name: field.default for field in fields(self)}
-        return json.dumps({name: value for name, value in asdict(self).items()
-                           if value != default[name]}, separators=(",", ":"))
-
-    @property
-    def core(self) -> dict:
-        """Keywords of ``hw.emit.generate``."""
-        return {name: getattr(self, name) for name in (
-            "lanes", "cols", "posts", "pipeline", "wide", "pack", "argmax", "load_weights",
-            "family")}
-
-    @property
-    def title(self) -> str:
-        """The configuration in a few words."""
-        cells = "+".join(f"{cell}{units}" + ("!" if last else "")
-                         for cell, units, _, last in self.layers)
-        words = " ".join(word for word in ("wide", "pack") if getattr(self, word))
-        return (f"{cells} I{self.inputs} W{self.weight_width}A{self.act_width} "
-                f"{self.lanes}x{self.cols}/{self.posts} {self.pipeline} {self.family} {words}"
-                ).rstrip()
 
 
 def _codes(rng, shape, width: int) -> np.ndarray:
@@ -139,12 +55,25 @@ def _layer(rng, config: Config, idx: int, x: Fixed, inputs: int, formats: tuple)
     """Layer ``idx``; formats: of gate and pre."""
     cell, units, activation, last_only = config.layers[idx]
     cell, activation, (gate, pre) = Cell(cell), Activation(activation), formats
-    rows, linear = len(GATES[cell]) * units, cell is Cell.LINEAR
-    bounded = (cell not in (Cell.RNN, Cell.LINEAR)
+    rows, linear = len(GATES[cell]) * units, not cell.recurrent
+    reads, reverse, final = config.link(idx)
+    own = {"reads": reads, "reverse": reverse, "reads_final": final}
+    bounded = (cell not in (Cell.RNN, Cell.LINEAR, Cell.PRODUCT)
                or activation in (Activation.SIGMOID, Activation.TANH))
     h = gate if bounded else Fixed(width=config.act_width,
                                    frac=int(config.act_width - rng.integers(0, 8)))
     own_pre = pre if bounded else Fixed(width=pre.width, frac=h.frac)
+    if cell.pools:
+        none = np.zeros(units, dtype=np.int64)
+        return IntLayer(name=f"l{idx}", cell=cell, units=units, activation=activation,
+                        w=np.zeros((units, inputs), dtype=np.int64), r=None, bias_x=none,
+                        bias_h=none, acc_frac=none + x.frac, x=x, h=x, last_only=True,
+                        pre=Fixed(width=pre.width, frac=x.frac), **own)
+    if cell is Cell.PRODUCT:
+        function, factor = Function(activation=activation), h
+        own["places"] = (Place(function=function, pre=own_pre, out=factor),)
+        shift = max(1, int(config.act_width + rng.integers(-4, 4)))
+        h = Fixed(width=config.act_width, frac=2 * factor.frac - shift)
     w = _codes(rng, (rows, inputs), config.weight_width)
     r = None if linear else _codes(rng, (rows, units), config.weight_width)
     spare = max(0, config.operand_width - config.act_width)
@@ -155,7 +84,7 @@ def _layer(rng, config: Config, idx: int, x: Fixed, inputs: int, formats: tuple)
     layer = IntLayer(
         name=f"l{idx}", cell=cell, units=units, activation=activation, w=w, r=r, bias_x=zeros,
         bias_h=zeros, acc_frac=zeros, x=x, h=h, pre=own_pre, x_shift=shifts[0],
-        h_shift=shifts[1], last_only=bool(last_only))
+        h_shift=shifts[1], last_only=bool(last_only), **own)
     if layer.acc_bound.bit_length() + 3 > MAX_ACCUMULATOR:  # bias and sign need room too
         layer = replace(layer, x_shift=0, h_shift=0)
 
@@ -185,7 +114,7 @@ def make_network(config: Config) -> IntNetwork:
     Raises
     ------
     ValueError
-        If its sums do not fit the accumulator.
+        If its sums do not fit the accumulator, or a function has no lines.
     """
     rng = np.random.default_rng([config.seed, 1])
     act = config.act_width
@@ -195,15 +124,20 @@ def make_network(config: Config) -> IntNetwork:
     cell = Fixed(width=config.cell_width, frac=int(config.cell_width - 1 - whole))
     x = Fixed(width=act, frac=int(act - rng.integers(0, 8)))
     embedding = _codes(rng, (config.tokens, config.inputs), act) if config.tokens else None
-    layers, inputs = [], config.inputs
+    layers = []
     for idx in range(len(config.layers)):
-        layers.append(_layer(rng, config, idx, x, inputs, (gate, pre)))
-        x, inputs = layers[-1].h, layers[-1].units
+        reads = config.link(idx)[0]
+        inputs = sum(layers[read].units if read >= 0 else config.inputs for read in reads)
+        read = layers[reads[0]].h if reads[0] >= 0 else x
+        layers.append(_layer(rng, config, idx, read, inputs, (gate, pre)))
+        if config.special and layers[-1].places == () and not layers[-1].cell.pools:
+            layers[-1] = specialise(layers[-1], (config.special, idx), formats=(gate, pre, cell),
+                                    weight_width=config.weight_width)
     network = IntNetwork(
         name="net", model_sha256="0" * 64, layers=tuple(layers), embedding=embedding,
         act_width=act, weight_width=config.weight_width, gate=gate, pre=pre, cell=cell,
         loads_state=config.loads, returns_state=config.returns,
-        last_step_only=config.last_step_only)
+        last_step_only=config.last_step_only, max_steps=config.max_steps)
     if network.acc_width > MAX_ACCUMULATOR:
         raise ValueError(f"Sums must fit {MAX_ACCUMULATOR} bits, not {network.acc_width}")
     return network
@@ -257,17 +191,17 @@ def _layers(rng, cell: str | None, units: int) -> tuple:
     few = (units + 1) // 2
     layers = []
     if rng.random() < 0.1:
-        layers.append((Cell.LINEAR, _size(rng, few), rng.choice(list(Activation)), False))
+        layers.append((Cell.LINEAR, _size(rng, few), rng.choice(PLAIN), False))
     for _ in range(rng.choice([1, 2, 3], p=(0.5, 0.3, 0.2))):
         kind, cell = Cell(cell or rng.choice(cells)), None
         function = (rng.choice([Activation.TANH, Activation.RELU]) if kind is Cell.RNN
                     else Activation.IDENTITY)
         layers.append((kind, _size(rng, units), function, False))
         if rng.random() < 0.05:
-            layers.append((Cell.LINEAR, _size(rng, few), rng.choice(list(Activation)), False))
+            layers.append((Cell.LINEAR, _size(rng, few), rng.choice(PLAIN), False))
     heads, last = rng.choice(3, p=(0.3, 0.5, 0.2)), bool(rng.random() < 0.5)
     for _ in range(heads):
-        layers.append((Cell.LINEAR, _size(rng, few), rng.choice(list(Activation)), last))
+        layers.append((Cell.LINEAR, _size(rng, few), rng.choice(PLAIN), last))
     return tuple((str(kind), int(size), str(function), last)
                  for kind, size, function, last in layers)
 
@@ -285,7 +219,8 @@ def _array(rng, multipliers: int, most_posts: int) -> dict:
     return {"lanes": posts * _size(rng, slots), "cols": cols, "posts": posts}
 
 
-def _draw(rng, seed: int, cell: str | None, units: int, multipliers: int, posts: int) -> Config:
+def _draw(rng, seed: int, cell: str | None, units: int, multipliers: int, posts: int,
+          branches: float) -> Config:
     array = _array(rng, multipliers, posts)
     family = str(rng.choice(list(FAMILIES))) if rng.random() < 0.3 else "portable"
     # A vendor's blocks have the deep pipeline's registers inside: the shallow one has none of them.
@@ -296,8 +231,13 @@ def _draw(rng, seed: int, cell: str | None, units: int, multipliers: int, posts:
               "operand_width": int(rng.choice([16, 18, 18, 27]))}
     if pack := bool(array["lanes"] % 2 == 0 and rng.random() < 0.2):
         widths |= {"weight_width": int(rng.integers(2, 8, endpoint=True)), "operand_width": 18}
+    layers, links = _layers(rng, cell, units), ()
+    if branches and rng.random() < branches:
+        layers, links = draw_links(rng, layers)
     return Config(
-        seed=seed, layers=_layers(rng, cell, units), inputs=_size(rng, (units + 1) // 2),
+        seed=seed, layers=layers, links=links,
+        max_steps=LONGEST if any(reverse for _, reverse, _ in links) else 0,
+        inputs=_size(rng, (units + 1) // 2),
         tokens=_size(rng, units) if rng.random() < 0.15 else 0,
         loads=bool(rng.random() < 0.25), returns=bool(rng.random() < 0.25),
         last_step_only=bool(rng.random() < 0.2), argmax=bool(rng.random() < 0.2),
@@ -308,7 +248,8 @@ def _draw(rng, seed: int, cell: str | None, units: int, multipliers: int, posts:
 
 def draw(seed: int, index: int, *, cell: str | None = None, units: int = 70,
          cycles: int = 3_000_000, steps: int = 40_000,
-         multipliers: int = MAX_MULTIPLIERS, posts: int = 12) -> Config:
+         multipliers: int = MAX_MULTIPLIERS, posts: int = 12, special: bool = False,
+         branches: float = 0.4) -> Config:
     """Configuration ``index`` of campaign ``seed``: always the same.
 
     Parameters
@@ -322,17 +263,23 @@ def draw(seed: int, index: int, *, cell: str | None = None, units: int = 70,
     multipliers : int, at least 16
     posts : int, at least 2
         The largest array, the most posts: bound the time to compile.
+    special : bool
+        Cells that are out of the ordinary.
+    branches : float
+        Share of networks that are more than a chain of forward layers.
     """
     rng = np.random.default_rng([seed, index])
     while True:
-        config = _draw(rng, int(rng.integers(1 << 31)), cell, units, multipliers, posts)
-        try:
-            network = make_network(config)
-        except ValueError:  # sums that are too wide
-            continue
+        config = _draw(rng, int(rng.integers(1 << 31)), cell, units, multipliers, posts, branches)
+        if special:
+            config = replace(config, special=int(rng.integers(1, 1 << 31)))
         core = config.core
         del core["family"]
-        program = make_program(network, **core | {"pipeline": pipeline_named(config.pipeline)})
+        try:
+            network = make_network(config)
+            program = make_program(network, **core | {"pipeline": pipeline_named(config.pipeline)})
+        except ValueError:  # sums that are too wide, or branches that cannot meet
+            continue
         interval = make_layout(program).schedule.interval
         if program.weight_words > MAX_WEIGHT_WORDS:
             continue
@@ -342,6 +289,11 @@ def draw(seed: int, index: int, *, cell: str | None = None, units: int = 70,
         short = ((3, 1), (3, 2), (2, int(rng.integers(3, 6))), (1, int(rng.integers(6, 20))))
         left = max(total - 30, 30)
         tall = (int(rng.integers(20, 60)), left // 3)
+        if config.max_steps:
+            tall, long = (min(tall[0], LONGEST), tall[1]), min(long, LONGEST)
         many = [(max(1, t // n), min(n, t)) for n, t in (tall, (long, left - left // 3))]
-        return replace(config, batches=short + tuple((b, t) for b, t in many if t),
-                       resets=int(rng.integers(10, 30)))
+        batches = short + tuple((b, t) for b, t in many if t)
+        if config.max_steps:
+            most = max(steps for _, steps in batches)
+            config = replace(config, max_steps=int(most + rng.choice([0, 0, 1, 5])))
+        return replace(config, batches=batches, resets=int(rng.integers(10, 30)))

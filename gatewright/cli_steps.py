@@ -32,6 +32,7 @@ def import_(model: words.Model = None, weights: words.Weights = None,
         "last_step_only": network.last_step_only,
         "layers": [{"name": layer.name, "cell": str(layer.cell), "inputs": layer.inputs,
                     "units": layer.units, "activation": str(layer.activation),
+                    "title": layer.title, "functions": [str(f) for f in layer.functions],
                     "last_only": layer.last_only} for layer in network.layers]})
 
 

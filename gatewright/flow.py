@@ -23,6 +23,7 @@ from .door_check import compare, random_batch
 from .doors import import_model, onnx_form
 from .errors import DataRefused, GatewrightError, quote
 from .folder import write_text
+from .layout import batch_size
 from .options import Options
 
 __all__ = ["Flow", "Mismatch"]
@@ -218,7 +219,8 @@ class Flow:
             _, seconds, together = timed
             speed |= {"onnxruntime_seconds": seconds, "onnxruntime_batched": together}
             self.say(f"onnxruntime: {seconds:.2f} s, in float, " + (
-                "one batch" if together else "one sequence a run (the file fixes batch 1)"))
+                "one batch" if together else f"{batch_size(quantised.network.input)} sequence(s) a "
+                "run, as the file fixes it"))
         return speed
 
     def generate(self, quantised: steps.Quantised, target: str):

@@ -94,13 +94,44 @@ def _small(kind: str, *, tokens: int = 0, states: bool = False, opened: bool = F
     return Base(model=model.SerializeToString(), data=data)
 
 
+def _full(kind: str, **attributes) -> Base:
+    """Both directions, three sequences at once with lengths of their own, behind a normalisation.
+
+    B = 3, T = 4, I = 3, H = 2; all that the operator takes is there.
+    """
+    rng, rows = np.random.default_rng(6), {"GRU": 3, "LSTM": 4}[kind] * 2
+    inits = [numpy_helper.from_array(rng.normal(0, 0.5, shape).astype(np.float32), name)
+             for name, shape in (("W", (2, rows, 3)), ("R", (2, rows, 2)), ("B", (2, 2 * rows)),
+                                 ("h", (1, 2, 2)), ("P", (2, 6)), ("gain", 3), ("shift", 3),
+                                 ("mean", 3))]
+    inits += [numpy_helper.from_array(np.ones(3, np.float32), "variance"),
+              numpy_helper.from_array(np.array([3, 2, 2]), "state")]
+    inputs = [helper.make_tensor_value_info("x", TensorProto.FLOAT, [3, 3, 4]),
+              helper.make_tensor_value_info("lengths", TensorProto.INT32, [3])]
+    cell = ["t", "W", "R", "B", "lengths", "h0"] + (["h0", "P"] if kind == "LSTM" else [])
+    nodes = [helper.make_node("BatchNormalization", ["x", "gain", "shift", "mean", "variance"],
+                              ["n"]),
+             helper.make_node("Transpose", ["n"], ["t"], perm=[0, 2, 1]),
+             helper.make_node("Expand", ["h", "state"], ["h0"]),
+             helper.make_node(kind, cell, ["y", "last"], "cell", hidden_size=2, layout=1,
+                              direction="bidirectional", **attributes)]
+    outputs = [helper.make_tensor_value_info("y", TensorProto.FLOAT, [3, 4, 2, 2]),
+               helper.make_tensor_value_info("last", TensorProto.FLOAT, [3, 2, 2])]
+    graph = helper.make_graph(nodes, "full", inputs, outputs, inits)
+    model = helper.make_model(graph, ir_version=8, opset_imports=[helper.make_opsetid("", 17)])
+    return Base(model=model.SerializeToString(), data=rng.normal(size=(2, 3, 3, 4)))
+
+
 @cache
 def bases() -> dict:
     """Name to Base: small networks, and the bundled examples."""
     found = {"rnn": _small("RNN"), "gru": _small("GRU", layers=2, opened=True),
              "lstm": _small("LSTM", states=True), "around": _small("GRU", plain=False),
              "tokens": _small("LSTM", tokens=6),
-             "open": _small("RNN", tokens=6, opened=True, states=True)}
+             "open": _small("RNN", tokens=6, opened=True, states=True),
+             "full lstm": _full("LSTM", clip=1.5, input_forget=1),
+             "full gru": _full("GRU", linear_before_reset=1,
+                               activations=["Sigmoid", "Softsign"] * 2)}
     for name in EXAMPLES:
         folder = example_dir(name)
         found[name] = Base(model=(folder / "model.onnx").read_bytes(),
@@ -254,7 +285,7 @@ def write_case(seed: int, index: int, folder: Path) -> tuple:
         The words of the commands to run, until one is refused.
     """
     rng = random.Random(f"{seed}/{index}")
-    base = bases()[rng.choices(list(bases()), weights=(3, 3, 3, 4, 3, 3, 1, 1, 2))[0]]
+    base = bases()[rng.choices(list(bases()), weights=(3, 3, 3, 4, 3, 3, 4, 4, 1, 1, 2))[0]]
     model, array = folder / "model.onnx", folder / "c.npy"
     model.write_bytes(base.model)
     np.save(array, base.data)

@@ -46,7 +46,7 @@ def _registers(layout: Layout) -> float:
     program, named = layout.program, layout.family is ECP5
     deep = program.pipeline.name == DEEP.name
     kind = ("gru" if program.uses(Op.GRU, Op.CANDIDATE) else
-            "lstm" if program.uses(Op.LSTM, Op.CELL) else "result")
+            "lstm" if program.uses(Op.LSTM, Op.CELL, Op.PRODUCT) else "result")
     post = _POST[kind][not deep] + (0 if named else _OUTSIDE[not deep])
     outside = 0 if layout.family in (PORTABLE, ECP5) else sum(
         memory.bits for memory in memories(layout) if not memory.latency and not memory.contents)

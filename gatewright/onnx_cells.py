@@ -179,7 +179,7 @@ def _shape(values: np.ndarray, wanted: tuple, what: str, node: onnx.NodeProto):
     if values.shape != wanted:
         raise ImportRefused(label(node), f"{what} has the shape {values.shape}, but hidden_size "
                             f"asks for {wanted}", "is a projection (proj_size) in the model? "
-                            "It is not supported: train without it and export again")
+                            "ONNX has none: give PyTorch's module or state dict instead")
 
 
 def recurrent(node: onnx.NodeProto, spec: Recurrent, operand: Operand, weights: tuple,
@@ -237,5 +237,5 @@ def recurrent(node: onnx.NodeProto, spec: Recurrent, operand: Operand, weights: 
 def linear(name: str, operand: Operand, w: np.ndarray, bias: np.ndarray, **fields) -> Draft:
     """A linear draft; w : float64 (O, F), bias : float64 (O,)."""
     sources, w, bias = operand.place(w, bias)
-    return Draft(sources=sources, when=operand.when, cell=Cell.LINEAR, name=name, w=w,
-                 bias_x=bias, **fields)
+    return Draft(**({"cell": Cell.LINEAR} | fields), sources=sources, when=operand.when, name=name,
+                 w=w, bias_x=bias)

@@ -10,7 +10,6 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from golden.cell_formats import is_bounded
 from golden.functions import IDENTITY, Activation
 from golden.network import Cell, Final
 
@@ -155,20 +154,13 @@ def _stacked(draft: Draft, source: Source, last: bool) -> Draft:
     return replace(draft, when="last") if last and draft.when == "every" else draft
 
 
-def _is_bounded(draft: Draft) -> bool:
-    if draft.cell.pools:
-        return all(_is_bounded(source.draft) for source in draft.sources if source.draft)
-    return is_bounded(draft.layer("head", False, ()))
-
-
 def _copied(walk: Trace, drafts: list, sources: dict, last: bool) -> list:
-    """Each head computed by its own layer, and copied; of bounded results only among such."""
-    bounded, parts = list(map(_is_bounded, drafts)), []
-    for draft, within in zip(drafts, bounded, strict=True):
+    """Each head computed by its own layer, and copied."""
+    parts = []
+    for draft in drafts:
         source = sources[id(draft)]
-        if source.draft is not draft or (within and not all(bounded)):
-            own = draft if source.draft is not draft else _copy(source, draft, "every")
-            source = walk.linear_source(source.steps, own)
+        if source.draft is not draft:      # its last function was taken off
+            source = walk.linear_source(source.steps, draft)
         parts.append(_copy(source, draft, "last" if last else "every"))
     return parts
 

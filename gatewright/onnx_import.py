@@ -26,8 +26,8 @@ def import_onnx(path: Path | str, *, name: str | None = None,
     Parameters
     ----------
     path : Path or str
-        A file with RNN, GRU or LSTM nodes in series, an embedding in front or not, linear layers
-        anywhere, forward in time, batch 1 (or open).
+        A file with RNN, GRU or LSTM nodes, an embedding in front or not, linear layers anywhere;
+        for any number of sequences at once, which a core takes one after another.
     name : str or None
         The network's name; made from the file's name if None.
     weights : dict of str to array, or None
@@ -94,7 +94,7 @@ def _notes(file: ModelFile, walk: Trace, chain: Chain) -> tuple:
             "it by mistake, and the file then computes other numbers than the trained module. "
             "Compare with the module's own outputs, or export again with dynamo=False.")
     for draft in chain.drafts:
-        if draft.inserted:
+        if draft.inserted and draft.cell is Cell.LINEAR:
             notes.append(f"An element-wise {draft.activation} behind a recurrent layer or the "
                          "input became a linear layer with a diagonal matrix.")
     notes += _of_heads(chain)

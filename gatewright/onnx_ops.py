@@ -104,11 +104,11 @@ def embed(walk, node: onnx.NodeProto, table: np.ndarray, tokens: Tracked):
 
 
 def arithmetic(walk, node: onnx.NodeProto, inputs: list, tracked: list):
-    """Add, Sub, Mul, Div of data and a constant; Add and Sub of two layers' results."""
-    if len(inputs) != 2 or (all(tracked) and node.op_type not in ("Add", "Sub")):
+    """Add, Sub, Mul, Div of data and a constant; Add, Sub and Mul of two layers' results."""
+    if len(inputs) != 2 or (all(tracked) and node.op_type == "Div"):
         return walk.refuse(node, "(of two computed tensors)")
     if all(tracked):
-        return _sum(walk, node, *inputs)
+        return _merge(walk, node, *inputs)
     op, first = node.op_type, tracked[0]
     data, constant = inputs if first else inputs[::-1]
     if data.integer or (op == "Div" and not first):
@@ -159,16 +159,25 @@ def normalise(walk, node: onnx.NodeProto, inputs: list):
     return walk.store(node, [Tracked(ids=ids)])
 
 
-def _sum(walk, node: onnx.NodeProto, a: Tracked, b: Tracked):
-    """a + b or a - b, as a linear layer of two identities; what reads it may swallow it."""
-    if a.integer or b.integer or a.ids.shape != b.ids.shape:
-        return walk.refuse(node, "(of two computed tensors of different kinds or shapes)")
-    order, other = vectors(walk.index, a.ids), vectors(walk.index, b.ids)
+def _merge(walk, node: onnx.NodeProto, a: Tracked, b: Tracked):
+    """a + b or a - b, as a linear layer of two identities that what reads it may swallow; a * b."""
+    if a.integer or b.integer:
+        return walk.refuse(node, "(of two computed tensors of different kinds)")
+    try:
+        shape = np.broadcast_shapes(a.ids.shape, b.ids.shape)
+    except ValueError:
+        return walk.refuse(node, "(of two computed tensors of different shapes)")
+    walk.graph.file.spend(int(np.prod(shape)), label(node))
+    a, b = (np.broadcast_to(v.ids, shape) for v in (a, b))
+    order, other = vectors(walk.index, a), vectors(walk.index, b)
     if order is None or other is None or not np.array_equal(order, other):
         return walk.refuse(node, "(of two tensors that are not layers' results)")
-    rows = np.concatenate([v.ids.ravel()[order] for v in (a, b)], axis=1)
-    ids = walk.insert(a.ids, order, rows, node.name,
-                      (1.0, 1.0 if node.op_type == "Add" else -1.0))
+    rows = np.concatenate([ids.ravel()[order] for ids in (a, b)], axis=1)
+    if node.op_type == "Mul":
+        ids = walk.insert(a, order, rows, node.name, cell=Cell.PRODUCT)
+    else:
+        ids = walk.insert(a, order, rows, node.name,
+                          (1.0, 1.0 if node.op_type == "Add" else -1.0))
     return walk.store(node, [Tracked(ids=ids)])
 
 
@@ -207,6 +216,10 @@ def _pooled(walk, node: onnx.NodeProto, ids: np.ndarray, axis: int, cell: Cell):
     if cell is Cell.MAX and np.any(found.scale <= 0):    # of these it would be a minimum
         plain = walk.materialise(ids, IDENTITY, node.name)
         return None if plain is None else _pooled(walk, node, plain, axis, cell)
+    if any(lengths is not None for lengths in walk.lengths):
+        raise ImportRefused(what, "goes over all steps of a layer with sequence_lens, though "
+                            "sequences may have ended before", "pool outside of the model, or "
+                            "export it without lengths")
     if found.when != "every" or any(part.source.draft is None for part in found.parts):
         return None
     made = np.empty(found.width, dtype=np.int64)

@@ -103,21 +103,26 @@ class Trace:
             for part in read.parts)), what)
 
     def insert(self, ids: np.ndarray, order: np.ndarray, rows: np.ndarray, name: str,
-               factors: tuple = (1.0,)) -> np.ndarray:
-        """Numbers, in the shape of ``ids``, of a layer that adds parts of its vectors.
+               factors: tuple = (1.0,), cell: Cell = Cell.LINEAR) -> np.ndarray:
+        """Numbers, in the shape of ``ids``, of a layer that adds parts of its vectors, or of one
+        that multiplies two.
 
         Parameters
         ----------
         order : int64 (N, F)
             Places in the flattened ``ids`` where the layer's results stand.
-        rows : int64 (N, len(factors) * F)
+        rows : int64 (N, parts * F)
             What it reads: parts of F elements, each with its factor.
+        cell : Cell
+            LINEAR, or PRODUCT, which has no factors.
         """
-        what, width = f"node {quote(name)}", order.shape[1]
+        what = f"node {quote(name)}"
+        width = order.shape[1] if cell is Cell.LINEAR else rows.shape[1]
         read = operand(self.index, rows, what)
         self.spend_on(read, width, what)
-        w = np.concatenate([factor * np.eye(width) for factor in factors], axis=1)
-        draft = linear(name, read, w, np.zeros(width), inserted=True)
+        one = np.eye(width)
+        w = one if cell is not Cell.LINEAR else np.concatenate([f * one for f in factors], axis=1)
+        draft = linear(name, read, w, np.zeros(width), inserted=True, cell=cell)
         made = np.empty(ids.size, dtype=np.int64)
         made[order.ravel()] = self.linear_source(len(order), draft).ids
         return made.reshape(ids.shape)
@@ -325,8 +330,8 @@ class Trace:
             array = self.alike(array, 1, what)
         if array.shape != wanted:
             raise ImportRefused(what, f"has the shape {array.shape}, not {wanted}",
-                                "is a projection (proj_size) in the model? It is not supported: "
-                                "train without it and export again")
+                                "is a projection (proj_size) in the model? ONNX has none: give "
+                                "PyTorch's module or state dict instead")
         if not isinstance(value, Tracked):
             values = check_weights(array, what)[direction].reshape(-1)
             return (Initial(value=values) if np.any(values) else Initial()), None
@@ -381,6 +386,7 @@ def _remedy(kinds: list) -> str:
                 "(Keras: LSTM layers, or GRU through tf2onnx from_keras)")
     if not set(kinds) & set(_RECURRENT) and set(kinds) & {"Tanh", "Sigmoid", "Relu"} \
             and sum(op in ("MatMul", "Gemm") for op in kinds) > 1:
-        return ("the recurrent layer was unrolled over its steps: export it again "
-                "(PyTorch: torch.onnx.export(..., dynamo=False), and nn.LSTM, not nn.LSTMCell)")
+        return ("the recurrent layer was unrolled over its steps: export it again (PyTorch: "
+                "torch.onnx.export(..., dynamo=False), and nn.LSTM, not nn.LSTMCell), or give "
+                "PyTorch's state dict")
     return "leave them out of the exported model, or use RNN, GRU, LSTM and linear layers"

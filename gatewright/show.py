@@ -40,13 +40,12 @@ def layers(network: FloatNetwork) -> Table:
                       "every step", "")
     for layer in network.layers:
         weights = layer.w.size + (0 if layer.r is None else layer.r.size)
-        cell = str(layer.cell) + ("" if layer.activation == "identity" else f" {layer.activation}")
         state = ""
         if layer.r is not None:
             initial = [layer.initial_h] + ([layer.initial_c] if layer.cell == "lstm" else [])
             state = ("from zero" if all(s.is_zero for s in initial) else
                      "loaded from " + ", ".join(s.source or "a constant" for s in initial))
-        table.add_row(layer.name, cell, str(layer.inputs), str(layer.units), f"{weights:,}",
+        table.add_row(layer.name, layer.title, str(layer.inputs), str(layer.units), f"{weights:,}",
                       "last step" if layer.last_only else "every step", state)
     return table
 

@@ -10,7 +10,7 @@ from .network import Cell, FloatLayer
 from .ranges import choose_frac, largest_frac
 
 __all__ = ["is_bounded", "make_places", "peephole_codes", "peephole_fracs", "range_format",
-           "result_format"]
+           "result_format", "unbounded_candidate"]
 
 WITH_PEEPHOLE = (0, 1, 3)  # i, f, o of i, f, g, o
 # What goes into each place's function, and what comes out.
@@ -58,12 +58,36 @@ def is_bounded(layer: FloatLayer) -> bool:
     return _within(functions[0], gates) and (len(functions) == 1 or _within(functions[-1], -1.0))
 
 
+def unbounded_candidate(layer: FloatLayer) -> bool:
+    """True for an LSTM whose g may come to more than 1."""
+    return layer.cell is Cell.LSTM and not _within(layer.functions[1], -1.0)
+
+
 def result_format(layer: FloatLayer, trace: dict, gate: Fixed, options) -> Fixed:
     """Format of a layer's results: ``gate`` where they are bounded."""
     if layer.cell.pools or is_bounded(layer):
         return gate               # of a layer that pools that of what it reads: the caller knows it
     values = _observed(trace, ("h", "n", "tanh_c"))
-    return range_format(values, options.act_width, options, options.spare_bits)
+    found = range_format(values, options.act_width, options, options.spare_bits)
+    if layer.cell is Cell.PRODUCT:      # rounded, never widened
+        return Fixed(width=found.width, frac=min(found.frac, 2 * _factor(trace, options).frac - 1))
+    return found
+
+
+def _factor(trace: dict, options) -> Fixed:
+    """Format of the two factors of a product."""
+    return range_format(_observed(trace, ("a", "b")), options.act_width, options,
+                        options.spare_bits)
+
+
+def _product_place(layer: FloatLayer, trace: dict, formats: dict, options) -> Place:
+    """That of both factors: as they are read where rows only pick, else of the observed range."""
+    x, h = formats["x"], formats["h"]
+    picks = not layer.bias_x.any() and bool(np.all((layer.w == 0) | (layer.w == 1))) \
+        and bool(np.all(layer.w.sum(axis=1) == 1))
+    frac = max(x.frac if picks else _factor(trace, options).frac, -(-(h.frac + 1) // 2))
+    return Place(function=layer.functions[0], pre=Fixed(width=formats["pre"].width, frac=frac),
+                 out=Fixed(width=h.width, frac=frac))
 
 
 def _out(layer: FloatLayer, idx: int, trace: dict, formats: dict, options) -> Fixed:
@@ -133,6 +157,8 @@ def make_places(layer: FloatLayer, trace: dict, formats: dict, options) -> tuple
     ValueError
         If a function has no table.
     """
+    if layer.cell is Cell.PRODUCT:
+        return (_product_place(layer, trace, formats, options),)
     if layer.clip is None and not layer.own_functions:
         return ()
     places, table = [], formats["pre"]

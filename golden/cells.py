@@ -29,11 +29,12 @@ class Cell(StrEnum):
     LINEAR = "linear"                      # y = activation(a), no recurrence
     MEAN = "mean"                          # y = mean over the steps of a sequence
     MAX = "max"                            # y = the largest over the steps
+    PRODUCT = "product"                    # y = a*b of two linear rows: merges, gating
 
     @property
     def recurrent(self) -> bool:
         """True where a step depends on the one before it."""
-        return self not in (Cell.LINEAR, Cell.MEAN, Cell.MAX)
+        return self not in (Cell.LINEAR, Cell.MEAN, Cell.MAX, Cell.PRODUCT)
 
     @property
     def pools(self) -> bool:
@@ -43,14 +44,14 @@ class Cell(StrEnum):
 
 GATES = MappingProxyType({
     Cell.RNN: ("a",), Cell.LINEAR: ("a",), Cell.MEAN: ("a",), Cell.MAX: ("a",),
-    Cell.LSTM: ("i", "f", "g", "o"),
+    Cell.LSTM: ("i", "f", "g", "o"), Cell.PRODUCT: ("a", "b"),
     Cell.GRU: ("r", "z", "n"), Cell.GRU_RESET_BEFORE: ("r", "z", "n"),
 })
 
 # The place of each gate's function; an LSTM's third place has no row.
 PLACES = MappingProxyType({
     Cell.RNN: (0,), Cell.LINEAR: (0,), Cell.MEAN: (0,), Cell.MAX: (0,),
-    Cell.LSTM: (0, 0, 1, 0),
+    Cell.LSTM: (0, 0, 1, 0), Cell.PRODUCT: (0, 0),
     Cell.GRU: (0, 0, 1), Cell.GRU_RESET_BEFORE: (0, 0, 1),
 })
 
@@ -104,6 +105,19 @@ class FloatCell:
     def functions(self) -> tuple:
         """The ``Function`` of each place."""
         return self.own_functions or default_functions(self.cell, self.activation)
+
+    @property
+    def title(self) -> str:
+        """The cell and what is out of the ordinary in it, in a few words."""
+        words = [str(self.cell)]
+        if self.own_functions:
+            words += map(str, self.own_functions)
+        elif self.activation is not Activation.IDENTITY:
+            words.append(str(self.activation))
+        if self.clip is not None:
+            words.append(f"clip {self.clip:g}")
+        return " ".join(words + ["coupled"] * self.coupled
+                        + ["peepholes"] * (self.peephole is not None))
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -225,6 +225,13 @@ def _step(layer: IntLayer, x, h, c, network: IntNetwork, table: TanhTable,
             acc = acc + recurrent(h, every)
         a = pre("pre", acc, every, layer.place(0))
         return {"acc": acc, "pre": a, "h": _apply(a, layer.place(0), table, count)}
+    if layer.cell is Cell.PRODUCT:
+        place = layer.place(0)
+        codes = _apply(pre("pre", acc, every, place), place, table, count)
+        a, b = codes[:, :units], codes[:, units:]
+        shift = 2 * place.out.frac - layer.h.frac
+        return {"acc": acc, "a": a, "b": b,
+                "h": count("h", round_shift(a * b, shift), layer.h.width)}
     if layer.cell is Cell.LSTM:
         acc = acc + recurrent(h, every)
 

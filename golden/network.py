@@ -148,6 +148,9 @@ class FloatLayer(FloatCell):
                 raise ValueError(f"Layer {self.name!r}: {name} must be ({rows},), not {bias.shape}")
         if self.last_only and self.cell.recurrent:
             raise ValueError(f"Layer {self.name!r}: only a linear layer can be last-step only")
+        if self.cell is Cell.PRODUCT and (self.activation is not Activation.IDENTITY
+                                          or self.own_functions or self.clip is not None):
+            raise ValueError(f"Layer {self.name!r}: a product is of sums as they are")
         if self.cell.pools and not (self.last_only and len(self.reads) < 2):
             raise ValueError(f"Layer {self.name!r}: a mean or maximum is of one layer, and has one "
                              "result a sequence")
@@ -283,7 +286,8 @@ class IntLayer(IntCell):
     acc_frac : int64 (G*H,)
         Fractional bits of each row's accumulator.
     x, h, pre : Fixed
-        Formats of the input vector, the result, and the pre-activation.
+        Formats of the input vector, the result, and the pre-activation. Where results of several
+        formats make the vector, x is the coarsest, and codes of the others are taken for its.
     x_shift, h_shift : int >= 0
         Left shift of x and of h(t-1) in front of the multipliers, so that both parts of a row can
         use all bits of their weights although they share an accumulator; at most one is not 0.

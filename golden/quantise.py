@@ -5,7 +5,7 @@ recurrent part of a row share one accumulator, so frac(W) + frac(x) = frac(R) + 
 row, and the input's fraction is chosen with that in mind.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -16,6 +16,7 @@ from .cell_formats import (
     peephole_fracs,
     range_format,
     result_format,
+    unbounded_candidate,
 )
 from .cells import PLACES
 from .fixed import Fixed, quantise
@@ -27,6 +28,7 @@ from .rounding import Rounding, round_rows
 
 __all__ = ["Method", "QuantOptions", "Rounding", "TensorReport", "quantise_network"]
 
+LEAST_BITS = 5           # of weights that are summed with those of results of a wider range
 MAX_ROW_SPREAD = 6       # fractional bits that a row may have beyond its matrix's widest row
 ACCUMULATOR_GUARD = 20   # its fractional bits beyond the pre-activation's: finer is never seen
 MAX_FRAC = 64            # of rows that are all zero: any other part of the row decides
@@ -121,7 +123,11 @@ def _align(layer: FloatLayer, trace: dict, fracs, h_frac: int, options: QuantOpt
 
 def _result_formats(network: FloatNetwork, traces: list, gate: Fixed,
                     options: QuantOptions) -> list:
-    """The format of each layer's results; those that are read as one vector share the coarsest."""
+    """The format of each layer's results.
+
+    Those without a bound that are read as one vector share the coarsest; bounded ones have the
+    tables' format, whatever stands beside them (see ``_as_read``).
+    """
     own = [result_format(layer, trace, gate, options)
            for layer, trace in zip(network.layers, traces, strict=True)]
     bounded = [is_bounded(layer) for layer in network.layers]
@@ -132,16 +138,43 @@ def _result_formats(network: FloatNetwork, traces: list, gate: Fixed,
     while formats != before:
         before = list(formats)
         for idx, layer in enumerate(network.layers):
-            reads = [read for read in network.reads(idx) if read >= 0]
-            reads += [idx] * layer.cell.pools     # it keeps the format of what it reads
+            reads = [read for read in network.reads(idx) if read >= 0 and not bounded[read]]
+            reads += [idx] * (layer.cell.pools and not bounded[idx])   # that of what it reads
             coarsest = min((formats[read] for read in reads), key=lambda f: f.frac, default=gate)
             for read in reads:
-                if bounded[read] and coarsest != gate:
-                    raise ValueError(f"layer {layer.name!r} reads results of different ranges as "
-                                     f"one vector ({gate} and {coarsest}); only results of the "
-                                     "same kind of layer can be joined")
                 formats[read] = coarsest
     return formats
+
+
+def _as_read(network: FloatNetwork, idx: int, trace: dict, results: list,
+             options: QuantOptions) -> tuple:
+    """(layer, trace, frac) of a layer that reads results of different formats as one vector.
+
+    Codes of all of them are taken for codes of the coarsest one: what has more fractional bits
+    seems larger by a power of two, and its weights are made smaller by the same.
+
+    Raises
+    ------
+    ValueError
+        If that leaves too few bits of weights that are summed with others.
+    """
+    layer, reads = network.layers[idx], network.reads(idx)
+    if reads[0] < 0:
+        return layer, trace, None
+    fracs = np.repeat([results[read].frac for read in reads],
+                      [network.layers[read].units for read in reads])
+    lift, needed = np.exp2(fracs - fracs.min()), int(np.ptp(fracs)) + LEAST_BITS
+    if needed > LEAST_BITS:
+        coarse, fine = ((layer.w[:, fracs == frac] != 0).any(axis=1)
+                        for frac in (fracs.min(), fracs.max()))
+        if np.any(coarse & fine) and needed > options.weight_width:
+            low, high = (Fixed(width=options.act_width, frac=int(f))
+                         for f in (fracs.max(), fracs.min()))
+            raise ValueError(f"layer {layer.name!r} adds up results of different ranges ({low} and "
+                             f"{high}), which takes weights of {needed} bits; raise "
+                             "--weight-width")
+        layer, trace = replace(layer, w=layer.w / lift), trace | {"x": trace["x"] * lift}
+    return layer, trace, int(fracs.min())
 
 
 def _blocks(layer: FloatLayer, trace: dict, initial_h):
@@ -309,7 +342,9 @@ def quantise_network(network: FloatNetwork, calibration: Batch,
     cells += [layer.initial_c.value for layer in network.layers
               if layer.initial_c.value is not None]
     cell_values = np.concatenate(cells) if cells else np.ones(1)
-    cell = range_format(cell_values, options.cell_width, options, 0)
+    # A candidate without bounds takes c further than calibration saw, as it does the results.
+    spare = options.spare_bits if any(unbounded_candidate(layer) for layer in network.layers) else 0
+    cell = range_format(cell_values, options.cell_width, options, spare)
     if (bits := cell.width + gate.frac + max(0, gate.frac - cell.frac) + 2) > MAX_LIFTED:
         raise ValueError(f"the sum f*c + i*g needs {bits} bits for a cell state of {cell}, more "
                          f"than {MAX_LIFTED}; lower --cell-width or --act-width")
@@ -320,9 +355,9 @@ def quantise_network(network: FloatNetwork, calibration: Batch,
     fracs = range(top, top - FRAC_SEARCH - 1, -1)
     reports, layers = [], []
     for idx, (layer, trace, h) in enumerate(zip(network.layers, traces, results, strict=True)):
-        source = network.reads(idx)[0]
-        if source >= 0:
-            fracs = [results[source].frac]
+        layer, trace, read = _as_read(network, idx, trace, results, options)
+        if read is not None:
+            fracs = [read]
         elif layers:             # one input, one format: the first layer that reads it chooses
             fracs = [layers[0].x.frac]
         frac, *shifts = _align(layer, trace, fracs, h.frac, options)

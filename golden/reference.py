@@ -94,6 +94,9 @@ def _step(layer: FloatLayer, x, h, c):
         return {"a": a, "h": gate(a)}
     if layer.cell is Cell.LSTM:
         return _lstm(layer, ax + h @ layer.r.T + layer.bias_h, c)
+    if layer.cell is Cell.PRODUCT:
+        a, b = np.split(ax, 2, axis=1)
+        return {"a": a, "b": b, "h": a * b}
     units, candidate = layer.units, _place(layer, 1)
     xr, xz, xn = np.split(ax, 3, axis=1)
     rz = h @ layer.r[:2 * units].T + layer.bias_h[:2 * units]
@@ -139,7 +142,7 @@ def run_float(network: FloatNetwork, batch: Batch) -> list:
         vectors = gather(network, idx, x, [trace["h"] for trace in traces])
         if layer.cell.pools:
             signals = {"h": pool_values(vectors, layer.cell)[:, None]}
-        elif layer.cell is Cell.LINEAR:
+        elif not layer.cell.recurrent:
             flat = _step(layer, vectors.reshape(-1, vectors.shape[2]), None, None)
             signals = {k: v.reshape(*vectors.shape[:2], -1) for k, v in flat.items()}
         else:

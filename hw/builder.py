@@ -122,7 +122,8 @@ class Builder:
             raise ValueError(f"Layer {layer.name!r}: a mean or maximum must be of a layer, not of "
                              "the input")
         if not layer.cell.recurrent:
-            self.phase(idx, layer, Op.RESULT, every, [x], output=True,
+            op = Op.PRODUCT if layer.cell is Cell.PRODUCT else Op.RESULT
+            self.phase(idx, layer, op, every, [x], output=True,
                        to_vector=self._read(idx, Source.NEW), function=layer.activation)
             return
         own = (Source.OLD, self.bases[idx], layer.r, layer.h_shift)

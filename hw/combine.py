@@ -23,7 +23,8 @@ __all__ = ["Combine"]
 LSTM_I, LSTM_F, LSTM_G = 0, 1, 2  # places in the gate order i, f, g, o
 GRU_Z = 1              # r, z, n
 SECOND = Op.LSTM, Op.HIDDEN, Op.GRU
-MULTIPLIED = Op.LSTM, Op.HIDDEN, Op.GRU, Op.RESET, Op.CANDIDATE  # their results are products
+# Their results are products.
+MULTIPLIED = Op.LSTM, Op.HIDDEN, Op.GRU, Op.RESET, Op.CANDIDATE, Op.PRODUCT
 
 
 class Combine(wiring.Component):
@@ -90,7 +91,7 @@ class Combine(wiring.Component):
             m.d.comb += [self.result.eq(self.a), self.result_tag.eq(tags[0]),
                          self.result_tag.valid.eq(tags[0].valid & tags[0].anchor)]
             return m
-        # Gate 0 of LSTM (i) and GRU (r) waits here for the row that multiplies it.
+        # Gate 0 of LSTM (i), GRU (r) and products (a) waits here for the row that multiplies it.
         held = Signal.like(self.a, reset_less=True)
         with m.If(tags[0].valid & (tags[0].gate == 0)):
             m.d.sync += held.eq(self.a)
@@ -98,7 +99,7 @@ class Combine(wiring.Component):
         second = C(0, signed(self._layout.act_width))
         if argument is not None:
             second = self._second_function(m, at, tags, argument)
-        self._second_product(m, at, tags, second)
+        self._second_product(m, at, tags, second, held)
         return m
 
     def _is_there(self, tag) -> Value:
@@ -129,6 +130,8 @@ class Combine(wiring.Component):
     def _result_shift(self, style) -> int:
         """Right shift of a result's product: what its fractional bits are more than h's."""
         gate = self._layout.program.network.gate.frac
+        if len(style.places) == 1:              # a product: both factors have one format
+            return 2 * style.out_frac(0, gate) - style.h_frac
         if len(style.places) < 3:
             return style.out_frac(0, gate)
         return style.out_frac(0, gate) + style.out_frac(2, gate) - style.h_frac
@@ -248,8 +251,8 @@ class Combine(wiring.Component):
                                                       argument).as_signed()
         return argument
 
-    def _second_product(self, m: Module, at, tags, second):
-        """o*tanh(c), n + z*(h - n), r*h, or a result that only passes through."""
+    def _second_product(self, m: Module, at, tags, second, held):
+        """o*tanh(c), n + z*(h - n), r*h, a*b, or a result that only passes through."""
         layout, program = self._layout, self._layout.program
         width, pipeline = layout.act_width, self._layout.program.pipeline
         gate = program.network.gate.frac
@@ -292,6 +295,8 @@ class Combine(wiring.Component):
                 # Not earlier: the next sequence's z must not overtake the candidate that reads.
                 updates.w_en.eq(now.valid & (now.op == Op.UPDATE)),
                 updates.w_addr.eq(now.group), updates.w_data.eq(carried)]
+        if program.uses(Op.PRODUCT):
+            first_factor = delay(m, held, at.second, name="first_factor")
         with m.Switch(now.op):
             with m.Case(Op.RESULT):
                 m.d.comb += addend.eq(carried)
@@ -302,6 +307,9 @@ class Combine(wiring.Component):
             if program.uses(Op.GRU):
                 with m.Case(Op.GRU):
                     m.d.comb += [addend.eq(second), other.eq(old - second)]
+            if program.uses(Op.PRODUCT):
+                with m.Case(Op.PRODUCT):
+                    m.d.comb += other.eq(first_factor)
             if program.uses(Op.RESET):
                 with m.Case(Op.RESET):
                     m.d.comb += other.eq(old)
@@ -309,8 +317,9 @@ class Combine(wiring.Component):
                     m.d.comb += [addend.eq(carried), other.eq(old - carried),
                                  factor.eq(updates.r_data.as_signed())]
         addend = delay(m, addend, wait + pipeline.multiplier, name="addend")
-        places = max((self._result_shift(phase.style) for phase in program.phases
-                      if phase.op in MULTIPLIED), default=gate)
+        shifts = [self._result_shift(phase.style) for phase in program.phases
+                  if phase.op in MULTIPLIED]
+        places = max(shifts + [1]) if shifts else gate
         product = by_style(program, MULTIPLIED, tags[at.second + wait + pipeline.multiplier],
                            lambda style: places - self._result_shift(style), mul.p.shift_left)
         total = delay(m, self._rounded_sum(addend, Value.cast(product), places), pipeline.stage,

@@ -74,7 +74,7 @@ class Layout:
     @property
     def op_shape(self) -> type[IntEnum]:
         """``Op`` as far as it is needed: Verilog lists the members."""
-        return Op if self.program.peepholes else _PLAIN
+        return Op if self.program.uses(Op.CELL, Op.PRODUCT) else _PLAIN
 
     @property
     def style_bits(self) -> int:

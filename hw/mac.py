@@ -26,6 +26,7 @@ class Lane(wiring.Component):
     -------
     products : In(cols * product_width), signed, column 0 lowest
     valid, last, split : In(1), aligned with the tree's sum
+    clear : In(1), high after a reset: the accumulator has none of its own
     sum : Out(signed(acc_width)), the pass's result, from the cycle after ``last`` on
     first_part : Out(signed(acc_width)), the same of what stood there at the border of a split row
     """
@@ -34,6 +35,7 @@ class Lane(wiring.Component):
         self._width, self._cols, self._pipeline = product_width, cols, pipeline
         super().__init__({
             "products": In(cols * product_width), "valid": In(1), "last": In(1), "split": In(1),
+            "clear": In(1),
             "sum": Out(signed(acc_width)), "first_part": Out(signed(acc_width))})
 
     @staticmethod
@@ -54,12 +56,18 @@ class Lane(wiring.Component):
             pairs = [reduce(add, terms[k:k + 2]) for k in range(0, len(terms), 2)]
             kept = int(self._pipeline.tree or level == last_level)
             terms = [delay(m, pair, kept, name=f"tree{level}_{k}") for k, pair in enumerate(pairs)]
-        acc, total, part = (Signal.like(self.sum, name=name) for name in ("acc", "total", "part"))
-        m.d.comb += total.eq(acc + terms[0])
+        acc, part, captured, first_part = (
+            Signal.like(self.sum, name=name, reset_less=True)
+            for name in ("acc", "part", "captured", "captured_first"))
+        total = Signal.like(self.sum)
+        m.d.comb += [total.eq(acc + terms[0]), self.sum.eq(captured),
+                     self.first_part.eq(first_part)]
         with m.If(self.last):
-            m.d.sync += [acc.eq(0), self.sum.eq(total), self.first_part.eq(part)]
+            m.d.sync += [captured.eq(total), first_part.eq(part)]
         with m.Elif(self.split):
-            m.d.sync += [acc.eq(0), part.eq(total)]
+            m.d.sync += part.eq(total)
+        with m.If(self.last | self.split | self.clear):
+            m.d.sync += acc.eq(0)
         with m.Elif(self.valid):
             m.d.sync += acc.eq(total)
         return m
@@ -125,6 +133,10 @@ class MacArray(wiring.Component):
         n_groups = -(-self._lanes // self._group)
         words = stages(m, self.a, n_groups - 1, name="a")
         controls = stages(m, control, n_groups - 1, name="group_control", reset_less=False)
+        # A reset reaches one group after the other, long before any product does; its net to all
+        # accumulators would be the longest on the chip.
+        clears = [Signal(name=f"clear{group}", init=1) for group in range(n_groups)]
+        m.d.sync += Cat(clears).eq(Cat(C(0, 1), clears))
 
         lanes = []
         for k, products in enumerate(self._products(m, words)):
@@ -133,7 +145,8 @@ class MacArray(wiring.Component):
                 product_width=len(products[0]), acc_width=self._acc_width, cols=self._cols,
                 pipeline=self._pipeline)
             m.d.comb += [lane.products.eq(Cat(products)),
-                         lane.valid.eq(controls[group].valid), lane.last.eq(controls[group].last)]
+                         lane.valid.eq(controls[group].valid), lane.last.eq(controls[group].last),
+                         lane.clear.eq(clears[group])]
             if self._split:
                 # A post's turn pass * slots + s is a candidate row where its index mod 3 is 2.
                 m.d.comb += lane.split.eq(controls[group].border & (

@@ -13,6 +13,12 @@ def _format(fmt: Fixed) -> dict:
     return {"q": fmt.q, "ap_fixed": fmt.ap_fixed, "width": fmt.width, "frac": fmt.frac}
 
 
+def _place(place) -> dict:
+    """A function that is not its cell's own, or that is bounded."""
+    return {"function": str(place.function), "pre": _format(place.pre), "out": _format(place.out),
+            "limit": place.limit}
+
+
 def _layers(core) -> list:
     """One entry a layer, with the rows of the layer table that run it."""
     program, schedule = core.layout.program, core.layout.schedule
@@ -27,6 +33,8 @@ def _layers(core) -> list:
         } for k, phase in enumerate(program.phases) if phase.layer == idx]
         layers.append({
             "name": layer.name, "cell": str(layer.cell), "activation": str(layer.activation),
+            "functions": [_place(place) for place in layer.places],
+            "coupled": layer.coupled, "peepholes": layer.peephole is not None,
             "inputs": layer.inputs, "units": layer.units, "last_only": layer.last_only,
             "reads": list(program.network.reads(idx)), "reverse": layer.reverse,
             "sweep": program.sweep_of(idx),

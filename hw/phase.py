@@ -23,6 +23,7 @@ class Op(IntEnum):
     CANDIDATE = 5  # h = n + z*(h - n), n = tanh(a): third phase
     CELL = 6       # LSTM with peepholes: c of the rows i, f, g; first phase
     HIDDEN = 7     # h of the row o, which sees the new c: second phase
+    PRODUCT = 8    # h = a*b, two rows a neuron
 
 
 class Source(IntEnum):

@@ -43,15 +43,20 @@ def assign_sweeps(network: IntNetwork) -> tuple:
                                                for read, later in zip(reads, kept, strict=True)])
             # What is read as one vector comes from one place: of this sweep, or kept of the last.
             own = not any(kept) and all(sweeps[read] == sweeps[idx] for read in reads)
+            # Where one of them can only be of this sweep, the others wait for it.
+            waits = not any(kept) and any(sweeps[read] == sweeps[idx] for read in reads)
             for read in reads:
-                if not own and sweeps[idx]:
-                    sweeps[read] = max(sweeps[read], sweeps[idx] - 1)
+                if not own:
+                    sweeps[read] = max(sweeps[read], sweeps[idx] - (not waits))
             if max(sweeps) > 2 * len(sweeps):
                 raise _impossible(layer)
     for idx, layer in enumerate(network.layers):
         far = {sweeps[idx] - sweeps[read] for read in network.reads(idx) if read >= 0}
         mixed = far and min(network.reads(idx)) < 0
-        if far not in (set(), {0}, {1}) or mixed or (layer.last_only
+        # A last state is there once, in the step that computes it.
+        late = layer.reads_final and far == {1} and any(
+            network.layers[read].reverse for read in network.reads(idx))
+        if far not in (set(), {0}, {1}) or mixed or late or (layer.last_only
                                                      and sweeps[idx] != max(sweeps)):
             raise _impossible(layer)
     if network.layers[-1].reverse:

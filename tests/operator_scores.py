@@ -7,7 +7,6 @@ writes the table; ``test_onnx_backend.py`` checks that it is what this tree comp
 
 import tempfile
 import warnings
-from collections import Counter
 from functools import lru_cache
 from pathlib import Path
 
@@ -16,7 +15,7 @@ import numpy as np
 from gatewright.backend import WIDE, GatewrightBackend
 from golden.network import IntNetwork
 from golden.quantise import QuantOptions, Rounding
-from tests.drawn_operators import COUNT, draw, outcome
+from tests.drawn_operators import COUNT, compare, draw
 
 __all__ = ["NAMES", "PRESETS", "cases", "document", "scores"]
 
@@ -82,16 +81,25 @@ def table() -> str:
 
 
 def drawn() -> str:
-    """Markdown: a line an operator, of the drawn nodes."""
-    counts = Counter()
+    """Markdown: how many of the drawn nodes have what; each of them is compared."""
+    cases = [draw(index) for index in range(COUNT)]
     with tempfile.TemporaryDirectory() as folder:
-        for case in map(draw, range(COUNT)):
-            counts[case.op, outcome(case, Path(folder))] += 1
-    lines = ["| operator | equal to onnxruntime | refused, and said why |", "|---|---|---|"]
-    for op in ("RNN", "GRU", "LSTM"):
-        refused = ", ".join(f"{n} {why}" for (of, why), n in sorted(counts.items())
-                            if of == op and why)
-        lines.append(f"| {op} | {counts[op, '']} | {refused or 'none'} |")
+        for case in cases:
+            compare(case, Path(folder))
+    rows = {"all": lambda case: True, "two directions": lambda case: case.dirs == 2,
+            "other activations": lambda case: "activations" in case.attributes,
+            "`clip`": lambda case: "clip" in case.attributes,
+            "`layout` 1": lambda case: case.layout == 1,
+            "`sequence_lens`": lambda case: case.lengths != "",
+            "initial states": lambda case: case.initial_h + case.initial_c != "",
+            "peepholes": lambda case: case.peephole != "",
+            "weights as graph inputs": lambda case: case.weights == "input",
+            "several sequences": lambda case: case.batch > 1}
+    ops = ("RNN", "GRU", "LSTM")
+    lines = ["| nodes equal to onnxruntime | " + " | ".join(ops) + " |", "|---|---|---|---|"]
+    for name, has in rows.items():
+        counts = [sum(has(case) for case in cases if case.op == op) for op in ops]
+        lines.append(f"| {name} | " + " | ".join(map(str, counts)) + " |")
     return "\n".join(lines)
 
 

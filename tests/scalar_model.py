@@ -115,6 +115,8 @@ class _Layer:
             rh = [gate["rh"] for gate in gates]
             neurons = [gate | self.candidate(j, units, x, h, rh, gate["z"])
                        for j, gate in enumerate(gates)]
+        elif cell is Cell.PRODUCT:
+            neurons = [self.product(j, units, x) for j in range(units)]
         else:
             neurons = [self.plain(j, x, h) for j in range(units)]
         return {name: [neuron[name] for neuron in neurons] for name in neurons[0]}
@@ -125,6 +127,12 @@ class _Layer:
             total += self.from_h(j, h)
         pre = self.bounded(narrow(total, self.layer.place(0).pre), 0)
         return {"pre": pre, "h": self.function(pre, 0)}
+
+    def product(self, j: int, units: int, x) -> dict:
+        place = self.layer.place(0)
+        a, b = (narrow(narrow(self.from_x(row, x), place.pre), place.out)
+                for row in (j, units + j))
+        return {"a": a, "b": b, "h": narrow(a * b, self.layer.h)}
 
     def pre(self, row: int, x, h, idx: int, peephole=Fraction(0)) -> Fraction:
         total = self.from_x(row, x) + self.from_h(row, h) + peephole

@@ -41,6 +41,7 @@ def test_drawn_networks_cover_what_they_should():
     assert drawn[:5] == [draw(SEED, index) for index in range(5)]
     assert draw(SEED + 1, 0) != drawn[0] != drawn[1]
     assert {layer[0] for c in drawn for layer in c.layers} == set(map(str, Cell))
+    assert 30 < sum(bool(c.links) for c in drawn) < 90 and any(c.max_steps for c in drawn)
     for flag in ("loads", "returns", "last_step_only", "argmax", "load_weights", "tokens",
                  "random_table", "wide", "pack"):
         assert 5 < sum(bool(getattr(c, flag)) for c in drawn) < 100, flag
@@ -69,7 +70,8 @@ def test_drawn_networks_cover_what_they_should():
 
 def test_json_round_trip():
     for index in range(30):
-        config = draw(SEED, index)
+        config = draw(SEED, index, special=index % 2 == 1)
+        assert bool(config.special) is (index % 2 == 1)
         for same in (config, replace(config, batches=((1, 1),))):
             assert Config.from_json(same.to_json()) == same
     for text in ("{", "[]", '{"seed":1}', '{"seed":1,"layers":[],"inputs":2,"colour":1}', "7x"):

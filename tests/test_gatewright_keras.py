@@ -16,6 +16,12 @@ from gatewright.onnx_check import float_outputs
 from golden.network import Activation, Cell, Final
 from golden.reference import Batch, run_float
 
+
+def both(name: str, cell: Cell, units: int) -> list:
+    """Both directions of a layer."""
+    return [(name, cell, units), (f"{name}_reverse", cell, units)]
+
+
 # What the engine computes, by the layers that must come out.
 IMPORTED = {
     "sequential": [("lstm", Cell.LSTM, 4), ("lstm_1", Cell.LSTM, 3), ("dense", Cell.LINEAR, 2)],
@@ -24,12 +30,20 @@ IMPORTED = {
             ("gru_2", Cell.GRU, 3)],
     "rnn": [("simple_rnn", Cell.RNN, 4), ("simple_rnn_1", Cell.RNN, 8), ("dense", Cell.LINEAR, 2),
             ("dense_1", Cell.LINEAR, 1)],
+    "concat": [*both("bidirectional", Cell.LSTM, 3),
+               *both("bidirectional_1", Cell.GRU_RESET_BEFORE, 2), ("dense", Cell.LINEAR, 2)],
+    "merges": [*both("bidirectional", Cell.LSTM, 3), *both("bidirectional_1", Cell.GRU, 3),
+               ("bidirectional_1_merge", Cell.PRODUCT, 3), *both("bidirectional_2", Cell.RNN, 3),
+               *both("bidirectional_3", Cell.GRU, 2), ("bidirectional_3_merge", Cell.LINEAR, 2)],
+    "backwards": [("gru", Cell.GRU, 3), ("dense", Cell.LINEAR, 2)],
+    "mean": [("lstm", Cell.LSTM, 3), ("global_average_pooling1d", Cell.MEAN, 3),
+             ("dense", Cell.LINEAR, 2)],
+    "max": [("lstm", Cell.LSTM, 3), ("global_max_pooling1d", Cell.MAX, 3),
+            ("dense", Cell.LINEAR, 2)],
     "functions": [("lstm", Cell.LSTM, 3), ("gru", Cell.GRU, 3), ("simple_rnn", Cell.RNN, 3),
                   ("dense", Cell.LINEAR, 3), ("dense_1", Cell.LINEAR, 3)],
 }
 IMPORTED |= dict.fromkeys(("keras2", "keras34"), IMPORTED["functional"])
-# Written down as ONNX as well; what of it the engine computes is the ONNX importer's word.
-LOWERED = ["concat", "merges", "backwards", "mean", "max"]
 
 
 def recorded(name: str) -> tuple:
@@ -48,7 +62,7 @@ def test_network(name):
     assert network.name == name and network.source.startswith(f"{name}.keras, Keras ")
 
 
-@pytest.mark.parametrize("name", [*IMPORTED, *LOWERED])
+@pytest.mark.parametrize("name", IMPORTED)
 def test_lowered(name):
     """The ONNX form of every layer, run by onnxruntime, against Keras."""
     x, y = recorded(name)
@@ -60,7 +74,7 @@ def test_lowered(name):
 
 def test_results_differ():
     """The fixtures are no constants: what the sequences do to them is a thousand tolerances."""
-    for name in [*IMPORTED, *LOWERED]:
+    for name in IMPORTED:
         _, y = recorded(name)
         assert np.ptp(y, axis=0).max() > 1e-3, name
 
@@ -79,6 +93,18 @@ def test_last_step_and_softmax():
     assert [one.last_only for one in network.layers] == [False, False, True]
     assert import_model(FIXTURES / "rnn.keras").layers[1].activation is Activation.RELU
     assert not import_model(FIXTURES / "gru.keras").last_step_only
+
+
+def test_directions():
+    """Which layers go backwards, and whose results a sum or an average takes in."""
+    assert [one.reverse for one in import_model(FIXTURES / "backwards.keras").layers] == [
+        True, False]
+    network = import_model(FIXTURES / "merges.keras")
+    assert [one.reverse for one in network.layers] == [False, True] * 2 + [False] + [
+        False, True] * 2 + [False]
+    assert [one.reads for one in network.layers] == [
+        (), (-1,), (0, 1), (0, 1), (2, 3), (), (4,), (5, 6), (5, 6), (7, 8)]
+    assert import_model(FIXTURES / "concat.keras").layers[-1].reads_final
 
 
 def test_weights_by_name_not_place(tmp_path):
@@ -140,7 +166,7 @@ def test_fixtures_are_keras_own():
     for path in FIXTURES.glob("*.keras"):
         with zipfile.ZipFile(path) as file:
             found[path.stem] = json.loads(file.read("metadata.json"))["keras_version"]
-    assert found.keys() == {*IMPORTED, *LOWERED}
+    assert found.keys() == set(IMPORTED)
     assert {version[:4] for version in found.values()} >= {"2.15", "3.4.", "3.15"}
 
 

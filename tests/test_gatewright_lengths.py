@@ -93,6 +93,8 @@ def test_a_head_on_every_step_is_compared_where_there_are_steps(tmp_path):
 @pytest.mark.parametrize("change, words", [
     (lambda net: net.op("Gather", "Y", net.const(-1, np.int64)),
      "the result Y of a layer with sequence_lens: is read at single steps.*from Y_h"),
+    (lambda net: net.op("ReduceMean", net.op("Squeeze", "Y", net.ints(1)), axes=[0]),
+     "goes over all steps of a layer with sequence_lens"),
     (lambda net: net.op("Squeeze", net.cell("GRU", net.op("Squeeze", "Y", net.ints(1)), H, H)[1],
                         net.ints(0)), "different sequence_lens, or some of them without")])
 def test_what_a_graph_may_not_do_with_them(tmp_path, change, words):

@@ -126,6 +126,39 @@ def test_merges(tmp_path, merge, behind):
     assert len(network.layers) == 3
 
 
+@pytest.mark.parametrize("behind", [True, False])
+def test_products(tmp_path, behind):
+    """Keras's merge_mode "mul": a layer of two rows a neuron."""
+    net, y, *_ = bidirectional("LSTM")
+    one, other = (net.op("Gather", y, net.const(k, np.int64), axis=1) for k in (0, 1))
+    both = net.op("Mul", one, other)
+    if not behind:
+        net.nodes[-1].output[0] = "out"
+        net.output("out")
+    network = imported(dense(net, both, H) if behind else net, tmp_path)
+    product = network.layers[2]
+    assert product.cell is Cell.PRODUCT and np.array_equal(product.w, np.eye(2 * H))
+    assert len(network.layers) == 3 + behind
+
+
+def test_products_of_anything(tmp_path):
+    """Scales are multiplied in; a squeezed gate is spread; a square reads one layer twice."""
+    net = Net()
+    y = net.op("Squeeze", net.cell("GRU", net.input("x", [T, 1, I]), I, H)[0], net.ints(1))
+    gate = net.op("Sigmoid", net.op("MatMul", y, net.weight(H, 1)))
+    scaled = net.op("Add", net.op("Mul", y, net.const(0.5, np.float32)), net.weight(H))
+    square = net.op("Mul", net.op("Mul", scaled, gate), scaled)
+    network = imported(dense(net, net.op("Mul", square, square), H), tmp_path)
+    assert [layer.cell for layer in network.layers].count(Cell.PRODUCT) == 3
+
+
+def test_products_of_last_states(tmp_path):
+    net, _, h = bidirectional("GRU")
+    one, other = (net.op("Gather", h, net.const(k, np.int64)) for k in (0, 1))
+    network = imported(dense(net, net.op("Mul", one, other), H), tmp_path)
+    assert network.layers[2].last_only and network.layers[2].reads_final
+
+
 @pytest.mark.parametrize("kind", CELLS)
 @pytest.mark.parametrize("end", ["every", "final"])
 def test_stacks(tmp_path, kind, end):

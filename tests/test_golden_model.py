@@ -31,6 +31,8 @@ EXACT = {
     "gru_reset_before": ((GRU_BEFORE,), {}, {}),
     "heads": ((LSTM, ("linear", 3, "tanh"), ("linear", 3, "sigmoid"), ("linear", 2, "last")),
               {}, {}),
+    "product": ((("product", 4), LSTM, ("product", 3), ("product", 2, "last")), {}, {}),
+    "product_narrow": ((LSTM, ("product", 3)), {"scale": 9.0}, {"act_width": 4}),
     "stack": ((GRU, LSTM, GRU_BEFORE, RNN), {}, {}),
     "states": ((LSTM, GRU, GRU_BEFORE), {"loads": True}, {}),
     "embedding": ((GRU,), {"embedding": (7, 3)}, {}),

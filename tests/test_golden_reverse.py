@@ -7,6 +7,7 @@ import pytest
 from networks import make_batch, make_integer, make_network
 
 from golden.model import run_golden
+from golden.quantise import Rounding
 from golden.reference import run_float
 
 CELLS = ("rnn", "lstm", "gru", "gru_reset_before")
@@ -66,11 +67,42 @@ def test_results_that_are_read_as_one_vector_share_a_format():
     assert first.h == second.h and head.x == first.h and first.x == second.x
 
 
-def test_results_of_unlike_ranges_cannot_be_joined():
-    network = make_network(("lstm", 5), ("rnn", 5, "relu", (-1,)), ("linear", 3, (0, 1)))
+@pytest.mark.parametrize("reads", [(0, 1), (1, 0)])
+def test_results_of_unlike_ranges_are_joined(reads):
+    """A bounded result keeps its format; its weights are those of codes that look larger."""
+    network = make_network(("lstm", 5), ("rnn", 5, "relu", (-1,)), ("linear", 3, reads))
     network.layers[1].w[:] *= 9
-    with pytest.raises(ValueError, match="can be joined"):
-        make_integer(network, make_batch(network, 4, 9))
+    batch = make_batch(network, 4, 9)
+    integer, codes = make_integer(network, batch, weight_width=16,
+                                  rounding=Rounding.NEAREST)
+    lstm, relu, head = integer.layers
+    assert lstm.h.frac == 15 > relu.h.frac + 3 and head.x == relu.h
+    float_head, run = network.layers[2], run_golden(integer, codes)
+    fracs = np.repeat([integer.layers[k].h.frac for k in reads], 5)
+    step = 2.0 ** (fracs - head.acc_frac[:, None])
+    w = head.w * step
+    assert (np.abs(w - float_head.w) <= step / 2).all()
+    seen = np.concatenate([run.signals[k]["h"] * integer.layers[k].h.step for k in reads], axis=2)
+    y = run.y * head.h.step
+    assert np.abs(y - seen @ w.T - float_head.bias_x).max() < head.h.step
+    assert np.abs(y - run_float(network, batch)[2]["h"]).max() < 0.01 * np.abs(y).max()
+
+
+def test_a_residual_of_an_lstm_and_a_linear_layer():
+    """The identity of a copy is exact, whatever its columns' formats are."""
+    network = make_network(("linear", 4), ("lstm", 4), ("linear", 4, (0, 1)))
+    network.layers[2].w[:] = np.concatenate([np.eye(4), np.eye(4)], axis=1)
+    network.layers[2].bias_x[:] = 0
+    network.layers[0].w[:] *= 20
+    batch = make_batch(network, 3, 8)
+    with pytest.raises(ValueError, match=r"'l2' adds up results of different ranges \(Q0.15 and "
+                       "Q7.8.*, which takes weights of 12 bits"):
+        make_integer(network, batch)
+    integer, codes = make_integer(network, batch, weight_width=12)
+    below, lstm, both = integer.layers
+    run = run_golden(integer, codes)
+    exact = run.signals[0]["h"] * below.h.step + run.signals[1]["h"] * lstm.h.step
+    assert np.abs(run.y * both.h.step - exact).max() <= both.h.step / 2
 
 
 def test_networks_that_make_no_sense():

@@ -169,11 +169,12 @@ CASES = {
 }
 
 
-def build(case: Case, *, seed: int = 0):
-    """(layout, codes, golden run) of a case."""
+def build(case: Case, *, seed: int = 0, change=lambda integer: integer):
+    """(layout, codes, golden run) of a case, whose integer network is changed first."""
     network = make_network(*case.layers, seed=seed, **case.network)
     integer, codes = make_integer(network, make_batch(network, case.sequences, case.steps),
                                   **case.options)
+    integer = change(integer)
     if case.max_steps:
         integer = replace(integer, max_steps=case.max_steps)
     program = make_program(integer, lanes=case.lanes, cols=case.cols, posts=case.posts,

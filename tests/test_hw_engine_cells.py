@@ -21,6 +21,7 @@ from test_hw_engine import (
     check,
     check_case,
 )
+from test_hw_engine_reverse import run_case
 
 from golden.model import encode, run_golden
 from hw.engine import make_layout
@@ -103,6 +104,28 @@ CASES |= {
 @pytest.mark.parametrize("case", CASES.values(), ids=CASES)
 def test_exact(case):
     check_case(case)
+
+
+def both(cell: tuple, *words) -> tuple:
+    """Both directions of a layer."""
+    return (*cell, (-1,), *words), (*cell, "reverse", (-1,), *words)
+
+
+REVERSED = {
+    "peepholes": _case(*both(LSTM, PEEPHOLE), ("linear", 3, (0, 1)), **STATES),
+    "peepholes_final": _case(*both(LSTM, ALL), ("linear", 3, "final", (0, 1)), posts=2, cols=2),
+    "relu": _case(*both(LSTM, own("sigmoid", "relu", "relu")),
+                  ("gru", 4, (0, 1), own("hard_sigmoid", "elu", clip=1.0)),
+                  ("gru", 4, "reverse", (0, 1), own("hard_sigmoid", "elu", clip=1.0)),
+                  ("linear", 3, (2, 3)), lanes=8),
+    "shallow": _case(*both(GRU_BEFORE, own("softsign", "softplus")), ("linear", 3, (0, 1)),
+                     pipeline="shallow"),
+}
+
+
+@pytest.mark.parametrize("case", REVERSED.values(), ids=REVERSED)
+def test_reversed(case):
+    run_case(case)
 
 
 @pytest.mark.parametrize("pipeline", ["deep", "shallow"])

@@ -62,12 +62,20 @@ CASES = {
     "shallow": _case(*LSTM, *both("gru", 4, (0, 1)), ("linear", 4, UPPER), pipeline="shallow"),
     "shallow_embedding": _case(*GRU, FINAL, pipeline="shallow", embedding=(5, 4), posts=2, cols=4),
     "pack": _case(*LSTM, HEAD, pack=True),
+    "branch_beside": _case(*GRU, HEAD, ("rnn", 4, INPUT), ("linear", 3, (2, 3))),
+    "branches_beside": _case(*GRU, ("lstm", 3, (0, 1)), ("rnn", 4, INPUT), ("gru", 3, (3,)),
+                             ("linear", 3, "last", (2, 4)), **STATES),
+    "residual": _case(("gru", 4), ("gru", 4, "reverse", (0,)), ("lstm", 4, (1,)),
+                      ("rnn", 3, INPUT), ("linear", 3, (2, 3))),
 }
 
 
-def run_case(case):
-    """One case cut off by a reset, without a pause, and with pauses: as in ``test_hw_engine``."""
-    layout, codes, golden = build(case)
+def run_case(case, **how):
+    """One case cut off by a reset, without a pause, and with pauses: as in ``test_hw_engine``.
+
+    The golden run that all of them have met.
+    """
+    layout, codes, golden = build(case, **how)
     program, steps = layout.program, case.steps
     offered, words = input_words(layout, codes), expected_words(layout, golden)
     loads = [(word, False) for word in load_words(program)] if case.load_weights else []
@@ -87,6 +95,7 @@ def run_case(case):
         assert set(gaps.ravel().tolist()) <= {sweep.length + sweep.tail}
         first += count
     check(layout, paused, golden, words, steps)
+    return golden
 
 
 @pytest.mark.parametrize("case", CASES.values(), ids=CASES)

@@ -184,3 +184,33 @@ def test_load_words(lanes, cols, width):
     for k, word in enumerate(words):
         own = pieces[k * program.pieces:(k + 1) * program.pieces]
         assert sum(piece << (9 * j) for j, piece in enumerate(own)) == word
+
+
+@pytest.mark.parametrize("posts", [1, 4])
+def test_peepholes_decoded(posts):
+    """The weight of c in each row's word, at the scale of the row's lifted sum."""
+    net = make_network(("lstm", 5, {"peephole": 1.0}), ("gru", 3), ("lstm", 4, {
+        "peephole": 300.0, "coupled": True}), inputs=3)
+    integer, _ = make_integer(net, make_batch(net, 2, 3))
+    program = make_program(integer, lanes=4 * posts, cols=posts, posts=posts)
+    fmt = row_format(program)
+    words = [word for turn in zip(*(row_image(program, k) for k in range(posts)), strict=True)
+             for word in turn]
+    place, number, found = fmt.width - fmt.shift_width - fmt.peephole_width, 0, 0
+    for phase in program.phases:
+        layer = integer.layers[phase.layer]
+        for k in range(phase.rows):
+            weight = signed(words[number] >> place & ((1 << fmt.peephole_width) - 1),
+                            fmt.peephole_width)
+            number += 1
+            unit = k // (posts * phase.rows_per_unit) * posts + k % posts
+            gate = phase.row_gates[k // posts % phase.rows_per_unit]
+            if layer.peephole is None or gate == 2 or unit >= layer.units:
+                assert weight == 0
+                continue
+            # Times c, both have fmt.lift more fractional bits than the row's sum.
+            code = int(layer.peephole[min(gate, 2), unit])
+            scale = fmt.lift - layer.peephole_lift - fmt.peephole_shift
+            assert weight == code << scale
+            found += weight != 0
+    assert number == len(words) and found > 20

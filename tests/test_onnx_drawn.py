@@ -4,7 +4,7 @@ from collections import Counter
 
 import numpy as np
 import pytest
-from drawn_operators import COUNT, REASONS, draw, imported, is_listed, outcome
+from drawn_operators import COUNT, WITH_ALPHA, WITH_BOTH, compare, draw, imported
 from fast_cores import prove
 
 import gatewright as gw
@@ -17,9 +17,8 @@ CORES = 24
 
 @pytest.mark.parametrize("first", range(0, COUNT, BLOCK))
 def test_as_onnxruntime_has_it(tmp_path, first):
-    found = Counter(bool(outcome(draw(index), tmp_path))
-                    for index in range(first, first + BLOCK))
-    assert found[False] >= BLOCK * 2 // 3 and found.total() == BLOCK
+    for index in range(first, first + BLOCK):
+        compare(draw(index), tmp_path)
 
 
 def test_the_draw_reaches_everything():
@@ -36,7 +35,9 @@ def test_the_draw_reaches_everything():
         if case.op == "LSTM":
             seen.update((name, getattr(case, name)) for name in ("initial_c", "peephole"))
     assert min(seen.values()) >= 10, min(seen, key=seen.get)
-    assert {len(draw(k).outputs) for k in range(COUNT)} == {1, 2, 3} and len(REASONS) < 10
+    assert {len(draw(k).outputs) for k in range(COUNT)} == {1, 2, 3}
+    functions = {name for k in range(COUNT) for name in draw(k).attributes.get("activations", ())}
+    assert functions == {"Sigmoid", "Tanh", "Relu", "Softsign", "Softplus", *WITH_ALPHA, *WITH_BOTH}
 
 
 def arrays(index: int) -> dict:
@@ -49,14 +50,9 @@ def arrays(index: int) -> dict:
 
 @pytest.mark.parametrize("index", range(CORES))
 def test_as_a_core(tmp_path, index):
-    """Words, states and cycles are golden's, for the first nodes that are not refused."""
+    """Words, states and cycles are golden's."""
     case = draw(1000 + index)
-    try:
-        network, batch = imported(case, tmp_path)
-    except gw.GatewrightError as error:
-        assert is_listed(str(error)), f"{case.title}\n{error}"
-        case = draw(2000 + index)
-        network, batch = imported(case, tmp_path)
+    network, batch = imported(case, tmp_path)
     quantised = gw.quantise(network, batch)
     result = gw.golden(quantised, batch)
     assert prove(quantised, result, tmp_path, **arrays(index)).words > 0, case.title
