@@ -1,8 +1,8 @@
 """The sequencer: every cycle of a step is the schedule's, and the next one starts when it may.
 
-The schedule is spread out here from the program's phases a second time, cycle by cycle. Inside a step
-the sequencer's registers depend on how long the step runs and on whether it is its sequence's last;
-what they hold then is recorded in a simulation, and carries the induction.
+The schedule is spread out here from the program's phases a second time, cycle by cycle. Inside a
+step the sequencer's registers depend on how long the step runs and on whether it is its sequence's
+last; what they hold then is recorded in a simulation, and carries the induction.
 """
 
 from amaranth import *
@@ -98,7 +98,8 @@ def _sequencer(layout: Layout) -> Bench:
 
     bench.claim("a step starts where there is one and it may, only there",
                 dut.step_start == (armed & ~dut.hold & may))
-    bench.claim("idle again after the schedule's cycles", dut.busy == ((age != 0) & (age <= length)))
+    bench.claim("idle again after the schedule's cycles",
+                dut.busy == ((age != 0) & (age <= length)))
     bench.claim("the end is told", dut.step_end == ((age != 0) & (age == length)))
     bench.claim("its kind is told", (age == 0) | (dut.running_last == last))
     bench.claim("a column in each cycle of the schedule, in no other", issue.valid == now(
