@@ -1,8 +1,8 @@
 """Proofs about the engine's modules; one file a module."""
 
-from . import activation, arith, output, packed, queue, requantise
+from . import activation, arith, drain, dump, loader, output, packed, queue, requantise, sequencer
 
 __all__ = ["PROOFS"]
 
-PROOFS = [proof for module in (queue, output, requantise, arith, packed, activation)
-          for proof in module.PROOFS]
+_MODULES = (queue, output, loader, sequencer, drain, dump, requantise, arith, packed, activation)
+PROOFS = [proof for module in _MODULES for proof in module.PROOFS]
