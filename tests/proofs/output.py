@@ -58,6 +58,8 @@ def _output(layout: Layout) -> Bench:
         bench.cover("the last of several", dut.valid & (place == program.posts - 1)
                     & words.at_head & read.end)
     else:
+        bench.claim("results come to be compared in order",
+                    ~(words.at_head & buffer.valid) | (buffer.r_data == words.word))
         bench.cover("a largest that is not the first", dut.valid & (dut.data != 0))
     bench.cover("all is promised, and some of it waits",
                 ~dut.room & (owed != 0) & (words.count != 0) & waited)
@@ -74,6 +76,6 @@ PROOFS = [
           says="the same",
           build=lambda: _output(layout_of(("rnn", 4), posts=2, cols=2, returns=True))),
     Proof(name="output.Output, index of the largest", depth=3, reach=14, mutants=10,
-          says="the same, but for the index itself",
+          says="the same for results on their way to be compared; not the index itself",
           build=lambda: _output(layout_of(("rnn", 3), ("linear", 3), argmax=True))),
 ]
