@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 
 import numpy as np
+import pytest
 from amaranth import *
 from amaranth.sim import Simulator
 
@@ -15,7 +16,13 @@ from hw.program import Op
 QUIET = 40  # cycles watched after the last word, for words that should not come
 
 __all__ = ["Observed", "Scenario", "expected_trace", "expected_words", "input_words",
-           "simulate_engine"]
+           "simulate_engine", "thinned"]
+
+
+def thinned(cases: dict, every: int) -> list:
+    """Cases by name as parameters; each but every so many-th is for ``make test-long``."""
+    return [pytest.param(case, id=name, marks=() if k % every == 0 else pytest.mark.slow)
+            for k, (name, case) in enumerate(cases.items())]
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -3,6 +3,7 @@
 from dataclasses import replace
 
 import pytest
+from simulate import thinned
 from test_hw_engine import STATES, _case
 from test_hw_engine_reverse import both, run_case
 
@@ -38,7 +39,7 @@ CASES = {
 }
 
 
-@pytest.mark.parametrize("case", CASES.values(), ids=CASES)
+@pytest.mark.parametrize("case", thinned(CASES, 3))
 def test_bit_and_cycle_exact(case):
     run_case(case)
 
