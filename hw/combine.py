@@ -122,6 +122,7 @@ class Combine(wiring.Component):
                 program.function_code(style.place(idx), Activation.TANH)))
                 for ops, idx in (((Op.LSTM, Op.HIDDEN), 2), ((Op.GRU,), 1)))
             m.d.comb += unit.function.eq(Mux(tag.op == Op.GRU, of_n, of_c))
+        if not plain and program.loose:
             tag = tags[at.second]
             counted = Cat(tag.op == op for op in SECOND).any() & self._is_there(tag)
             self._straight_clipped = unit.clipped & tag.valid & tag.anchor & counted

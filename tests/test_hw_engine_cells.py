@@ -33,6 +33,7 @@ COUPLED, PEEPHOLE = {"coupled": True}, {"peephole": 1.0}
 HUGE, TINY = {"peephole": 1e3}, {"peephole": 1e-3, "coupled": True}
 ALL = {"peephole": 2.0, "coupled": True, "clip": 1.5}
 CASES = {
+    "sigmoid_of_c": _case(("lstm", 5, {"functions": ["sigmoid", "tanh", "sigmoid"]}), posts=2),
     "clip_lstm": _case((*LSTM, CLIP), HEAD, scale=3.0),
     "clip_gru": _case((*GRU, CLIP), scale=3.0),
     "clip_gru_reset_before": _case((*GRU_BEFORE, CLIP), LAST, scale=3.0),
