@@ -21,9 +21,10 @@ _STAGES = MappingProxyType({
     "Info: Packing constants": "packing", "Info: Creating initial": "placing",
     "Info: Running simulated": "refining the placement", "Info: Routing..": "routing"})
 
-# Every second placement gives timing twice its usual weight in the placer: some cores get their
-# fastest one that way, others, whose nets go far, their slowest.
+# Every second placement gives timing twice its usual weight in the placer, which some cores get
+# their fastest one by. On a large device, where nets go far, it was the slower way.
 _EVEN_SEEDS = ("--placer-heap-timingweight", "20")
+_LARGE = 40_000  # LUTs
 
 # Two warnings of Yosys are errors here: widths that do not agree cut the data path, and a wire
 # with two drivers becomes a constant. The memory cells that are left after map_ram are those that
@@ -62,8 +63,8 @@ def place_and_route(verilog: Path | str, manifest: dict, target: Target | str, *
         a multiplier.
     target : Target or str
     seed : int, 1 to 2**31 - 1
-        nextpnr's; the same seed and tools give the same result. Even seeds have more weight on
-        timing in the placer.
+        nextpnr's; the same seed and tools give the same result. On devices below 40,000 LUTs an
+        even seed has more weight on timing in the placer.
     build_dir : Path
         Made if absent; sources, netlist and logs are left in it.
     freq_goal_mhz : float, optional
@@ -211,7 +212,7 @@ def _placed(netlist: _Netlist, seed: int, progress: Callable[[str], None] | None
         for stale in ("report.json", "nextpnr.log"):
             (netlist.folder / stale).unlink(missing_ok=True)
         say(f"{pnr.name}: placing and routing, seed {seed}")
-        weight = () if seed % 2 else _EVEN_SEEDS
+        weight = () if seed % 2 or target.blocks["lut"].available >= _LARGE else _EVEN_SEEDS
         pnr_s = _run(pnr, [*target.nextpnr_args, *weight, "--json", "netlist.json", "--report",
                            "report.json", "--log", "nextpnr.log", "--seed", str(seed), "--freq",
                            f"{netlist.goal:g}", "--timing-allow-fail"], netlist.folder,
