@@ -34,7 +34,7 @@ def test_other_format_wrong(tmp_path):
     golden([1]).save(tmp_path)
     info = json.loads((tmp_path / "stimulus.json").read_text())
     (tmp_path / "stimulus.json").write_text(json.dumps(info | {"format": 99}))
-    with pytest.raises(ValueError, match=r"stimulus format must be 2"):
+    with pytest.raises(ValueError, match=r"stimulus format must be 3"):
         Stimulus.load(tmp_path)
 
 
