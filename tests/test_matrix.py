@@ -58,7 +58,7 @@ def test_a_wrong_node_is_seen(tmp_path, monkeypatch):
 
 def test_messages_that_differ_in_names_are_one():
     notes = matrix.Notes()
-    assert notes.number("'/tmp/a.onnx': node 'x' (Erf): is not") == "1"
-    assert notes.number("'/tmp/b.onnx': node 'y' (Erf): is not") == "1"
+    assert notes.number("'a.onnx': node 'x' (Erf): is not") == "1"
+    assert notes.number("'b.onnx': node 'y' (Erf): is not") == "1"
     assert notes.number("node 'y' (Sin): is not") == "2"
     assert notes.lines() == ["1. node 'x' (Erf): is not", "2. node 'y' (Sin): is not"]
