@@ -4,20 +4,20 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-long campaign prove bench results lint lock clean distclean
+.PHONY: help demo test test-long campaign prove signoff bench results lint lock clean distclean
 
 PYTHON ?= python3
 VENV ?= .venv
 JOBS ?= 2
 SEED ?= 1
-MINUTES ?= 60
+PARTS ?=
 BIN := $(VENV)/bin
 
 help:  ## what there is
 	@echo "make TARGET, first run: several minutes for downloads and first starts"
 	@perl -ne 'printf "  %-10s %s\n", $$1, $$2 if /^([a-z-]+):.*?## (.*)/' $(firstword $(MAKEFILE_LIST))
 	@echo "variables: PYTHON=$(PYTHON) VENV=$(VENV) JOBS=$(JOBS) (workers)" \
-	  "SEED=$(SEED) MINUTES=$(MINUTES) (campaign)"
+	  "SEED=$(SEED) (campaign, signoff) PARTS (signoff)"
 
 demo: $(VENV)/.warm  ## the bundled LSTM from ONNX file to a placed and routed, verified core
 	@$(BIN)/gatewright demo
@@ -28,11 +28,14 @@ test: $(VENV)/.warm  ## the tests, without the long ones
 test-long: $(VENV)/.warm  ## the long tests too
 	@$(BIN)/python -m pytest -n $(JOBS) --dist loadfile -m "slow or not slow"
 
-campaign: $(VENV)/.warm  ## random networks against golden, as many as fit in MINUTES
-	@$(BIN)/python -m gatewright.campaign --seed $(SEED) --minutes $(MINUTES) --jobs $(JOBS)
+campaign: $(VENV)/.warm  ## 500 random networks against golden, 10 million steps (an hour or so)
+	@$(BIN)/python -m tests.signoff campaign --seed $(SEED) --jobs $(JOBS)
 
-prove: $(VENV)/.warm  ## prove the engine's modules, and rewrite docs/verification.md (minutes)
-	@$(BIN)/python -m tests.prove
+prove: $(VENV)/.warm  ## prove the engine's modules (minutes)
+	@$(BIN)/python -m tests.signoff proofs --jobs $(JOBS)
+
+signoff: $(VENV)/.warm  ## every check behind docs/verification.md, or some PARTS of them (hours)
+	@$(BIN)/python -m tests.signoff $(PARTS) --seed $(SEED) --jobs $(JOBS)
 
 bench: $(VENV)/.warm  ## measure cycles, clocks and speeds, and rewrite docs/benchmarks.md (an hour)
 	@$(BIN)/python -m bench --jobs $(JOBS)

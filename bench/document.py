@@ -7,7 +7,7 @@ from .chart import Axis, Series, chart
 from .published import MACHINES, ROWS
 from .store import Store
 
-__all__ = ["PARTS", "document", "write_document"]
+__all__ = ["PARTS", "document", "where_measured", "write_document"]
 
 PARTS = {"grid": grid, "deepbench": deepbench, "cpu": cpu, "routed": routed, "speed": speed}
 
@@ -82,7 +82,7 @@ CHARTS = {"utilisation": ("deepbench", _utilisation), "times": ("cpu", _times),
           "clocks": ("routed", _clocks)}
 
 
-def _where(records: dict) -> str:
+def where_measured(records: dict) -> str:
     """Commits, dates, machines of a part's records."""
     every = [record["where"] for record in records.values()]
     commits = list(dict.fromkeys(where["commit"] or "no clone" for where in every))
@@ -111,7 +111,7 @@ def document(parts: dict, charts: dict) -> str:
         text += [f"## {part.TITLE}", part.section(parts)]
         text += [f"![{chart_name}]({chart_name}.svg)" for chart_name, (owner, _) in CHARTS.items()
                  if owner == name and charts[chart_name]]
-        text.append(_where(parts[name]))
+        text.append(where_measured(parts[name]))
     versions = {}
     for records in parts.values():
         for record in records.values():

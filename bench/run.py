@@ -18,7 +18,7 @@ from rich.console import Console
 
 from .store import CLONE, Store, surroundings
 
-__all__ = ["main"]
+__all__ = ["OUT", "THREADS", "main", "run_part"]
 
 OUT = Console(soft_wrap=True, highlight=False)
 PARTS = ("grid", "deepbench", "routed", "cpu", "speed")  # in the order in which they are run
@@ -33,28 +33,54 @@ def _begin() -> None:
     threading.Thread(target=lambda: (parent_process().join(), os._exit(1)), daemon=True).start()
 
 
-def _work(part: str, case: dict, old: dict | None, settings: dict, scratch: str) -> tuple:
+def _work(module: str, case: dict, old: dict | None, settings: dict, scratch: str) -> tuple:
     """In a worker: (record, seconds); whatever goes wrong is the record's failure."""
     begun = time.monotonic()
     with tempfile.TemporaryDirectory(dir=scratch) as folder:
         try:
-            record = importlib.import_module(f"bench.{part}").measure(
-                case, Path(folder), old, settings)
+            record = importlib.import_module(module).measure(case, Path(folder), old, settings)
         except Exception as error:  # one case never ends the others
             record = {"failure": f"{type(error).__name__}: {error}".splitlines()[0]}
     return record, time.monotonic() - begun
 
 
-def _run(part: str, chosen: list, store: Store, *, jobs: int, again: bool, settings: dict,
-         where: dict, scratch: str) -> int:
-    """Measure the chosen cases of a part; how many failed."""
-    old, failed = store.records(part), 0
+def run_part(part: str, chosen: list, store: Store, *, jobs: int, scratch: str, package: str,
+             again: bool = False, settings: dict | None = None, where: dict) -> int:
+    """Measure the chosen cases of a part, and keep each record as soon as it is there.
+
+    Parameters
+    ----------
+    part : str
+        Module of the package whose ``measure(case, folder, old, settings)`` makes the records, each
+        with a "failure" in words or None.
+    chosen : list of dict
+        Cases, each with a "name".
+    store : Store
+    jobs : int
+        Cases at once, each in a process of its own.
+    scratch : str
+        Existing folder for the cases' own folders.
+    package : str
+    again : bool
+        Do not show a case what was measured of it before.
+    settings : dict
+        For ``measure``.
+    where : dict
+        See ``surroundings``.
+
+    Returns
+    -------
+    int
+        How many failed.
+    """
+    old, failed, settings = store.records(part), 0, settings or {}
     places = {name: record.pop("where") for name, record in old.items()}
-    pool = ProcessPoolExecutor(1 if part in ALONE else jobs, mp_context=get_context("spawn"),
+    pool = ProcessPoolExecutor(jobs, mp_context=get_context("spawn"),
                                initializer=_begin)
     try:
-        waiting = {pool.submit(_work, part, case, None if again else old.get(case["name"]),
-                               settings, scratch): case["name"] for case in chosen}
+        waiting = {pool.submit(_work, f"{package}.{part}", case,
+                               None if again else old.get(case["name"]), settings, scratch):
+                   case["name"] for case in chosen}
         for number, future in enumerate(as_completed(waiting), 1):
             name = waiting[future]
             try:
@@ -127,8 +153,9 @@ def main(
                     OUT.print(f"{part}: {case['name']}", markup=False)
                 continue
             if chosen:
-                failed += _run(part, chosen, store, jobs=jobs, again=again, settings=settings,
-                               where=where, scratch=scratch)
+                failed += run_part(part, chosen, store, jobs=1 if part in ALONE else jobs,
+                                   again=again, settings=settings, where=where, scratch=scratch,
+                                   package="bench")
             store.arrange(part, [case["name"] for case in every])
     if not (ran or render):
         typer.echo(f"bench: no case holds {match!r}; --list names them", err=True)

@@ -19,7 +19,7 @@ from .campaign_links import without_layer
 from .campaign_networks import Config, make_codes, make_network, make_table
 from .steps import Golden, stimulus
 
-__all__ = ["Outcome", "check", "shrink"]
+__all__ = ["Case", "Outcome", "check", "shrink"]
 
 PAUSES = (Pauses(), Pauses(source=230, sink=0, long=False), Pauses(source=0, sink=230, long=False),
           Pauses(source=128, sink=128, long=False), Pauses(source=8, sink=8))
@@ -74,11 +74,25 @@ class Outcome:
                 "title": self.config.title, "config": self.config.to_json()}
 
 
-class _Case:
-    """A configuration with its core and all that golden says."""
+class Case:
+    """A configuration with its core and all that golden says.
 
-    def __init__(self, config: Config, outcome: Outcome):
-        self.config, self.outcome = config, outcome
+    Parameters
+    ----------
+    config : Config
+    outcome : Outcome or None
+        Takes the times of the stages.
+    generate : callable
+        As ``hw.emit.generate``; makes the core.
+
+    Raises
+    ------
+    ValueError
+        If the network or the core cannot be made.
+    """
+
+    def __init__(self, config: Config, outcome: Outcome | None = None, *, generate=generate):
+        self.config, self.outcome = config, outcome or Outcome(config=config)
         network = make_network(config)
         with self.timed("golden"):
             batches = make_codes(config, network)
@@ -150,7 +164,7 @@ def _intervals(starts: np.ndarray, lengths: list, interval: int) -> str | None:
     return None
 
 
-def _runs(case: _Case, rng):
+def _runs(case: Case, rng):
     """(name, order of sequences, pauses, resets) of each run."""
     config, interval = case.config, case.layout.schedule.interval
     short = int(np.clip(SHORT_CYCLES // interval, *SHORT_STEPS))
@@ -168,7 +182,7 @@ def _runs(case: _Case, rng):
         yield f"after resets {cuts}", order, bool(rng.random() < 0.3), cuts
 
 
-def _simulate(case: _Case, core: FastSimulator) -> str | None:
+def _simulate(case: Case, core: FastSimulator) -> str | None:
     """All runs of a case; the first failure in words."""
     outcome, rng = case.outcome, np.random.default_rng([case.config.seed, 3])
     for name, order, pauses, resets in _runs(case, rng):
@@ -215,7 +229,7 @@ def check(config: Config, folder: Path, *, simulator: Simulator | None = None,
     """
     outcome = Outcome(config=config)
     try:
-        case = _Case(config, outcome)
+        case = Case(config, outcome)
         rtl = Path(folder) / f"{case.core.name}.v"
         rtl.write_text(mutate(case.core.verilog) if mutate else case.core.verilog)
         with case.timed("build"):

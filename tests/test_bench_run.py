@@ -96,7 +96,7 @@ def test_difference_is_a_failure(tmp_path):
 def test_failure_is_a_record(tmp_path):
     """Whatever a case runs into is told in its record and ends no other."""
     case = CASE | {"array": {"lanes": 0}}
-    record, _ = _work("grid", case, None, {}, str(tmp_path))
+    record, _ = _work("bench.grid", case, None, {}, str(tmp_path))
     assert record["failure"].startswith("ValueError: Lanes must be")
 
 

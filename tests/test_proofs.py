@@ -10,7 +10,6 @@ from amaranth.lib.wiring import In, Out
 from tests.proofs import PROOFS
 from tests.proofs.bench import Bench, Proof
 from tests.proofs.yosys import check
-from tests.prove import COLUMNS, DOCUMENT, rewritten
 
 QUICK = [proof for proof in PROOFS if proof.quick]
 
@@ -94,19 +93,3 @@ def test_unknown_signal():
     with pytest.raises(KeyError, match="nothing"):
         bench.inner("nothing")
     bench.rtlil()  # Amaranth warns of what is made and never used
-
-
-def test_document():
-    """The table has a row for each proof, all passed."""
-    rows = [row.split(" | ") for row in DOCUMENT.read_text(encoding="utf-8").splitlines()
-            if row.startswith("| ")][1:]
-    assert [row[0].lstrip("| ") for row in rows] == [proof.name for proof in PROOFS]
-    for row in rows:
-        assert len(row) == len(COLUMNS) and int(row[2]) >= 1
-        reached, covers = map(int, row[3].split("/"))
-        assert reached == covers > 0 and int(row[4].split("/")[0]) > 0
-
-
-def test_rewritten():
-    with pytest.raises(ValueError, match="must have the lines"):
-        rewritten("no marks", [], "0")
