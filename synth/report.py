@@ -2,6 +2,7 @@
 
 import json
 import re
+from collections import Counter
 from math import ceil
 from pathlib import Path
 
@@ -207,10 +208,13 @@ def doubts(*, usage: dict[str, dict], cells: dict[str, int], memories: dict[str,
     if used < products:
         warnings.append(f"the array has {products} multipliers but only {used} DSP blocks are "
                         f"used: the others are built from LUTs, or were optimised away")
+    alike = Counter((re.sub(r"\d+", "*", name), bits) for name, bits in memories.items())
     for name, bits in sorted(memories.items()):
-        if bits > _MEMORY_IN_LOGIC_BITS:
-            warnings.append(f"memory {name} ({bits} bits) is built from LUTs and flip-flops, "
-                            f"not from block RAM")
+        number = alike.pop((kind := re.sub(r"\d+", "*", name), bits), 0)
+        if number and bits > _MEMORY_IN_LOGIC_BITS:
+            what = f"memory {name} ({bits} bits) is" if number == 1 else (
+                f"{number} memories {kind} ({bits} bits each) are")
+            warnings.append(f"{what} built from LUTs and flip-flops, not from block RAM")
     spread = sum(cells.get(cell, 0) * bits for cell, bits in _LUTRAM_BITS.items())
     if spread > target.blocks["bram"].bits:
         warnings.append(f"{spread} bits are in LUT RAM, more than one block RAM holds")

@@ -153,7 +153,7 @@ def _xilinx(name: str, family: str, *, luts: int, ffs: int, bram: int, dsp: int,
     return Target(
         name=name, device=name.upper(), family=family, nextpnr_args=(),
         yosys=f"synth_xilinx -family {family} -flatten -noiopad -noclkbuf",
-        labels=("prepare", "map_memory"),
+        labels=("prepare", "map_memory"), after_coarse=_XILINX_DEEP_MEMORIES,
         blocks=MappingProxyType({
             "lut": Block(available=luts, cell="LUT6", noun="LUT6s"),
             "ff": Block(available=ffs, cell="FDRE", noun="flip-flops"),
@@ -181,6 +181,12 @@ _ICE40_HIDE_INSTANCES = """\
 copy SB_MAC16 instantiated_mac16
 chtype -set instantiated_mac16 t:SB_MAC16"""
 _ICE40_SHOW_INSTANCES = "chtype -set SB_MAC16 t:instantiated_mac16"
+
+# Yosys spreads a memory of some hundred words over LUTs where block RAM has room to spare; a
+# vendor's tool takes a block.
+_XILINX_DEEP_MEMORIES = """\
+setattr -set ram_style "block" t:$mem_v2 r:SIZE>=256 %i
+"""
 
 _TARGETS = (
     *(_ecp5(25, speed, luts=24288, bram=56, dsp=28, lanes=16) for speed in (6, 8)),

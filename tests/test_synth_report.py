@@ -29,6 +29,8 @@ def test_no_doubts():
 @pytest.mark.parametrize(("case", "message"), [
     ({"products": 16, "dsp": 15}, "the array has 16 multipliers but only 15 DSP blocks"),
     ({"memories": {"core.weights": 2049}}, "memory core.weights (2049 bits) is built from LUTs"),
+    ({"memories": {f"core.w{k}.m": 4096 for k in range(3)}},
+     "3 memories core.w*.m (4096 bits each) are built from LUTs"),
     ({"cells": {"TRELLIS_DPR16X4": 289}}, "18496 bits are in LUT RAM"),
     ({"mhz": 180.1}, "nextpnr does not time the inside"),
 ])
