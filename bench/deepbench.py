@@ -71,7 +71,8 @@ def measure(case: dict, folder: Path, old: dict | None, settings: dict) -> dict:
             return {"failure": None, "skipped": f"{row.macs:,} weights"}
         old = None if old is None or "skipped" in old else old
         made = {"cell": str(row.cell), "inputs": row.units, "units": row.units, "array": FULL}
-        return simulate(made, folder, old, cycles=cycles, most_steps=row.steps) | {"array": FULL}
+        return simulate(made, folder, old, cycles=cycles,
+                        most_steps=max(row.steps, LEAST)) | {"array": FULL}
     units, multipliers = scaled_units(row, case["multipliers"]), case["multipliers"]
     (best,) = best_array(row.cell, units, row.steps, [multipliers])
     made = {"cell": str(row.cell), "inputs": units, "units": units, "array": best.array}

@@ -109,6 +109,17 @@ def test_full_rows_within_the_limit(tmp_path):
     assert [kinds.count(kind) for kind in ("model", "same M/P", "full")] == [11, 11, 11]
 
 
+def test_rows_of_one_step_have_a_steady_state(tmp_path, monkeypatch):
+    """A row of a single step is simulated over as many as show the distance of two."""
+    asked = []
+    monkeypatch.setattr(deepbench, "simulate",
+                        lambda *_, most_steps, **__: asked.append(most_steps) or {})
+    for name in ("full: GRU 512", "full: LSTM 256"):
+        case = next(case for case in deepbench.cases(False) if case["name"] == name)
+        deepbench.measure(case, tmp_path, None, {})
+    assert asked == [cores.LEAST, 150]
+
+
 def test_names_are_unique():
     for part in (grid, deepbench, routed, cpu):
         for quick in (False, True):
