@@ -265,8 +265,8 @@ class FastSimulator:
             words=checker.words, expected_words=stimulus.words,
             mismatches=max(checker.mismatches, int(difference is not None)), cycles=cycles,
             starts=np.concatenate(starts) - run.first_in, cuts=cuts,
-            simulated_cycles=sum(cut.cycles for cut in cuts) + run.cycle, difference=difference, seconds=seconds,
-            wall_seconds=time.monotonic() - wall)
+            simulated_cycles=sum(cut.cycles for cut in cuts) + run.cycle,
+            difference=difference, seconds=seconds, wall_seconds=time.monotonic() - wall)
 
     def begin(self, stimulus: Stimulus, *, cycles: int, seed: int,
               pauses: Pauses | Patterns | bool = False) -> Cut:
