@@ -7,13 +7,16 @@ The contract of the input, of which a correct stream is the plain case:
   words each. ``tlast`` ends it, wherever it comes; the next word begins the next one.
 - In the midst of a step ``tlast`` is an error. That step runs with what stands in its bank:
   elements that did not come are those of the step that used the bank last. There are two banks,
-  which take turns; a core that stores sequences has one for each step, up to ``max_steps``.
+  which take turns; a core that stores sequences has one for each step, up to ``max_steps``. A
+  reset empties none, and what has not come since power-up is unknown.
 - Each word behind a full store is an error and is lost.
 - ``tlast`` among the states is an error; the states start over. ``tlast`` among the weights is an
   error, and nothing else.
 - A token outside the table is an error and stands for token 0.
-- A word counts once, whatever is wrong with it. Of an element, the lowest bits are taken.
-- Nothing else is an error; above all, no input stops a core or harms the next correct sequence.
+- A word counts once in ``status_errors``, whatever is wrong with it; that counter goes round at
+  65,536. Of an element, the lowest bits are taken.
+- Nothing else is an error. No input stops a core, and behind ``tlast`` a correct sequence is
+  computed as if nothing had been before it; only wrong weights stay wrong, until a reset.
 """
 
 from dataclasses import dataclass

@@ -3,6 +3,8 @@
 from itertools import product
 from pathlib import Path
 
+import numpy as np
+
 from bench.markdown import count, table
 from gatewright.campaign_check import Case
 from sim.fast import FastSimulator, Patterns
@@ -22,8 +24,9 @@ TITLE = "Back-pressure, resets, broken input"
 STAGE, PER_CONFIGURATION = "V2", True
 QUICK = ("tokens-argmax",)
 PAIRS = tuple(product(PATTERNS, PATTERNS))
-AMOUNT = {"rounds": 4, "points": 1000, "trials": 25}    # rounds of all pairs; see Resets, BrokenRuns
-FEW = {"rounds": 1, "points": 50, "trials": 1}
+# Rounds of all pairs, steps of a pair's run, reset points, trials of each kind of broken input.
+AMOUNT = {"rounds": 4, "steps": 100, "points": 1000, "trials": 25}
+FEW = {"rounds": 1, "steps": 20, "points": 50, "trials": 1}
 LEAST = 10        # times that resets meet each place
 
 
@@ -33,17 +36,17 @@ def cases(quick: bool) -> list:
             for name in (QUICK if quick else SMOKE)]
 
 
-def back_pressure(case: Case, core: FastSimulator, seed: int, rounds: int) -> tuple:
-    """All sequences under every pair of patterns: first difference in words, words, cycles."""
-    given, words, cycles = case.stimulus(range(len(case.sequences))), 0, 0
-    for turn in range(rounds):
-        for number, (source, sink) in enumerate(PAIRS):
-            result = core.run(given, seed=(seed * 1009 + turn * len(PAIRS) + number) % (1 << 32),
-                              pauses=Patterns(source=source, sink=sink))
-            if result.difference is not None:
-                return (f"source {source}, sink {sink}: {result.difference['message']}", words,
-                        cycles)
-            words, cycles = words + result.words, cycles + result.simulated_cycles
+def back_pressure(case: Case, core: FastSimulator, seed: int, *, rounds: int,
+                  steps: int) -> tuple:
+    """Sequences under every pair of patterns: (first difference in words, words, cycles)."""
+    rng, words, cycles = np.random.default_rng([seed, 10]), 0, 0
+    for source, sink in PAIRS * rounds:
+        result = core.run(case.stimulus(case.some(rng, steps=steps)),
+                          seed=int(rng.integers(1 << 31)),
+                          pauses=Patterns(source=source, sink=sink))
+        words, cycles = words + result.words, cycles + result.simulated_cycles
+        if result.difference is not None:
+            return f"source {source}, sink {sink}: {result.difference['message']}", words, cycles
     return None, words, cycles
 
 
@@ -55,7 +58,8 @@ def measure(case: dict, folder: Path, old: dict | None, settings: dict) -> dict:
     with FastSimulator(rtl, made.core.manifest, folder,
                        optimise=case["points"] > FEW["points"]) as core:
         resets, broken = Resets(made, core, seed), BrokenRuns(made, core, seed)
-        failure, words, cycles = back_pressure(made, core, seed, case["rounds"])
+        failure, words, cycles = back_pressure(made, core, seed, rounds=case["rounds"],
+                                              steps=case["steps"])
         failure = failure or resets.check(case["points"]) or broken.check(case["trials"])
         simulator = str(core.simulator)
     return {"failure": failure, "configuration": case["configuration"], "seed": seed,
