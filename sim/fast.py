@@ -43,6 +43,8 @@ class Cut:
         An output word was offered, and not taken.
     idle : bool
         What the core said.
+    violations : int
+        As in ``counters_difference``.
     seconds : float
         In the driver.
     """
@@ -52,6 +54,7 @@ class Cut:
     emitted: int
     waiting: bool
     idle: bool
+    violations: int
     seconds: float
 
 
@@ -299,7 +302,7 @@ class FastSimulator:
             self._library.gw_run(self._sim, cut)
         return Cut(cycles=cut.cycle, accepted=cut.accepted, emitted=cut.emitted,
                    waiting=bool(cut.offered), idle=bool(cut.idle),
-                   seconds=time.perf_counter() - begun)
+                   violations=cut.violations, seconds=time.perf_counter() - begun)
 
     def _grown(self, run: _Run) -> dict:
         """What the core's counters have counted in this run, which is over."""

@@ -139,6 +139,7 @@ def test_cut_is_told(core):
     assert none.accepted == none.cycles == 0 and one.accepted == 1
     assert waits.accepted == 2 and waits.waiting and not waits.emitted
     assert everything.accepted == 2 * sum(LENGTHS) and everything.idle
+    assert not any(cut.violations for cut in result.cuts)
 
 
 def test_goes_on(core):

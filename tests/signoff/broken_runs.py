@@ -161,7 +161,7 @@ class BrokenRuns:
             return result.difference and result.difference["message"]
         cut = self.core.begin(given, cycles=2 * LATE, seed=self._seed(),
                               pauses=any_patterns(self.rng, stop=(word, 1 << 40)))
-        if not (cut.accepted == word and cut.idle and not cut.waiting):
+        if not (cut.accepted == word and cut.idle) or cut.waiting or cut.violations:
             return f"not at rest where the input stopped: {cut}"
         result = self.core.run(given, seed=self._seed())
         self.words += result.words

@@ -50,6 +50,8 @@ class Resets:
             result = self.core.run(given, seed=self._seed(), pauses=any_patterns(self.rng))
             if result.difference is not None:
                 return f"reset {point}, {cuts}: {result.difference['message']}"
+            if any(cut.violations for cut in cuts):
+                return f"reset {point}, {cuts}: an offered word was not kept"
             self.words += result.words
             self.points += 1
         return None
