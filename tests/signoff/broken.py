@@ -87,7 +87,8 @@ def _outside(f: Facts, rng) -> tuple:
 
 
 def _in_states(f: Facts, rng) -> tuple:
-    return _stream(f.draw()[:rng.integers(1, f.states + 1)], f.draw())
+    cuts = rng.integers(1, f.states, size=rng.integers(1, 4), endpoint=True)
+    return _stream(*(f.draw()[:cut] for cut in cuts), f.draw())
 
 
 def _anything(f: Facts, rng) -> tuple:

@@ -1,11 +1,12 @@
 """Runs of broken input on a core: what comes of it, and of the correct sequence behind it."""
 
+from dataclasses import replace
+
 import numpy as np
 
 from gatewright.campaign_check import Case
 from gatewright.steps import Golden, stimulus
 from golden.model import Codes, run_golden
-from sim import Stimulus
 from sim.fast import FastSimulator, Patterns
 from sim.traffic import ALWAYS, PATTERNS
 
@@ -91,9 +92,7 @@ class BrokenRuns:
         run = run_golden(network, codes, table=self.program.table)
         (made,) = stimulus(self.case.core, Golden(
             codes=codes, run=run, y_float=run.y, y_fixed=run.y)).sequences
-        made = type(made)(steps=made.steps, inputs=words[meant.begin:meant.end],
-                          outputs=made.outputs, trace=made.trace)
-        return made, int(run.saturations.sum())
+        return replace(made, inputs=words[meant.begin:meant.end]), int(run.saturations.sum())
 
     def _send(self, words, flags, *, reset: bool = False) -> str | None:
         """Send any stream that ends as a sequence does; all that comes is as the contract says."""
@@ -107,12 +106,10 @@ class BrokenRuns:
 
     def _run(self, made: list, *, predicted: int | None = None, **options) -> str | None:
         """Run (sequence, saturations) pairs; the first difference in words."""
-        template = self.case.template
-        result = self.core.run(Stimulus(
-            sequences=[sequence for sequence, _ in made], predicted_cycles=predicted,
-            expected_saturations=sum(count for _, count in made), sweeps=template.sweeps,
-            output_units=template.output_units,
-            output_every_step=template.output_every_step), seed=self._seed(), **options)
+        result = self.core.run(replace(
+            self.case.template, sequences=[sequence for sequence, _ in made],
+            expected_saturations=sum(count for _, count in made),
+            predicted_cycles=predicted), seed=self._seed(), **options)
         self.words += result.words
         return result.difference and result.difference["message"]
 
@@ -120,12 +117,13 @@ class BrokenRuns:
     def _fresh(self, weights, flags) -> str | None:
         """Reset, and fill every bank: what stands there is known from then on."""
         f, network = self.facts, self.program.network
-        self.contract, self.errors = Contract(
+        self.errors = 0
+        self.contract = Contract(
             self.case.core.manifest, inputs=network.inputs, tokens=f.tokens,
             widths={"x": network.act_width, "h": network.act_width, "c": network.cell.width,
-                    "word": f.width}), 0
+                    "word": f.width})
         fill = np.concatenate([self._draw()[:f.states],
-                               self.facts.noise(self.rng, max(f.most, 2) * f.words)])
+                               f.noise(self.rng, max(f.most, 2) * f.words)])
         words = np.concatenate([weights, fill])
         last = np.zeros(len(words), bool)
         last[:len(weights)], last[-1] = flags, True
