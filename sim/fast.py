@@ -272,17 +272,17 @@ class FastSimulator:
             difference=difference, seconds=seconds, wall_seconds=time.monotonic() - wall)
 
     def begin(self, stimulus: Stimulus, *, cycles: int, seed: int,
-              pauses: Pauses | Patterns | bool = False) -> Cut:
+              pauses: Pauses | Patterns | bool = False, last=None) -> Cut:
         """Begin the sequences behind a reset, and leave the core in the midst of them.
 
         Parameters
         ----------
         cycles : int
             After which the core is left; sooner if nothing moves for long.
-        stimulus, seed, pauses
+        stimulus, seed, pauses, last
             As of ``run``.
         """
-        run, keep = self._prepare(stimulus, seed, pauses, None)
+        run, keep = self._prepare(stimulus, seed, pauses, last)
         cut = self._cut(run, seed, cycles)
         del keep
         return cut

@@ -36,7 +36,8 @@ class BrokenRuns:
     core : FastSimulator
     seed : int
 
-    ``words`` counts the values compared, ``found`` trials and errors of each kind.
+    ``words`` counts the values compared, ``clipped`` the saturations among them, ``found`` trials
+    and errors of each kind.
     """
 
     def __init__(self, case: Case, core: FastSimulator, seed: int):
@@ -48,7 +49,7 @@ class BrokenRuns:
             most=stream["max_steps"], many=stream["input_elements"],
             tokens=0 if network.embedding is None else len(network.embedding),
             width=core.ports.element_width("s_axis_tdata"), draw=self._draw)
-        self.words, self.found = 0, {}
+        self.words, self.clipped, self.found = 0, 0, {}
 
     @property
     def kinds(self) -> tuple:
@@ -106,11 +107,12 @@ class BrokenRuns:
 
     def _run(self, made: list, *, predicted: int | None = None, **options) -> str | None:
         """Run (sequence, saturations) pairs; the first difference in words."""
+        clipped = sum(count for _, count in made)
         result = self.core.run(replace(
             self.case.template, sequences=[sequence for sequence, _ in made],
-            expected_saturations=sum(count for _, count in made),
-            predicted_cycles=predicted), seed=self._seed(), **options)
-        self.words += result.words
+            expected_saturations=clipped, predicted_cycles=predicted), seed=self._seed(),
+            **options)
+        self.words, self.clipped = self.words + result.words, self.clipped + clipped
         return result.difference and result.difference["message"]
 
     # ---- kinds ------------------------------------------------------------------------------

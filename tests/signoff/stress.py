@@ -66,8 +66,8 @@ def measure(case: dict, folder: Path, old: dict | None, settings: dict) -> dict:
             "pairs": len(PAIRS), "rounds": case["rounds"], "pair_words": words,
             "pair_cycles": cycles, "resets": resets.resets, "points": resets.points,
             "reset_words": resets.words, "places": dict(resets.places), "broken": broken.found,
-            "broken_words": broken.words, "verilog": made.core.verilog_sha256[:16],
-            "simulator": simulator}
+            "broken_words": broken.words, "clipped": broken.clipped,
+            "verilog": made.core.verilog_sha256[:16], "simulator": simulator}
 
 
 def _kinds(records: dict) -> dict:
@@ -110,7 +110,8 @@ def claims(records: dict) -> list:
                     "correct sequence",
               figure=f"{len(kinds)} kinds, {sum(n for _, n, _ in kinds.values()):,} trials, "
                      f"{sum(n for _, _, n in kinds.values()):,} errors counted, as many as "
-                     f"predicted, {total('broken_words'):,} values",
+                     f"predicted, {total('clipped'):,} saturations, {total('broken_words'):,} "
+                     "values",
               stage=STAGE, passed=whole and all(
                   trials >= AMOUNT["trials"] for _, trials, _ in kinds.values()))]
 
@@ -118,7 +119,8 @@ def claims(records: dict) -> list:
 def section(records: dict) -> str:
     good = {name: r for name, r in records.items() if r["failure"] is None}
     shown = {"pairs": "pairs", "pair_words": "values", "pair_cycles": "cycles", "resets": "resets",
-             "points": "points", "reset_words": "values", "broken_words": "values, broken input"}
+             "points": "points", "reset_words": "values", "broken_words": "values, broken input",
+             "clipped": "saturations counted"}
     rows = [[f"`{name}`", *(count(r[key]) for key in shown),
              count(sum(kind["errors"] for kind in r["broken"].values()))]
             for name, r in good.items()]

@@ -15,7 +15,7 @@ __all__ = ["PLACES", "Resets"]
 SHORT_STEPS = 8     # of the sequences behind each reset, about
 HOLDING = ("starved", "pulses", "random 10 %")   # patterns of a sink behind which words wait
 PLACES = ("weights on their way", "states on their way", "inside a step's words",
-          "output held up", "core busy", "right behind a reset")
+          "output held up", "core busy", "right behind a reset", "broken input")
 
 
 class Resets:
@@ -72,9 +72,13 @@ class Resets:
                 source=str(rng.choice(list(PATTERNS))), sink=str(rng.choice(HOLDING)))
         else:
             most, patterns = given.predicted_cycles + 50, any_patterns(rng)
+        # Every fourth run with tlast anywhere: the counter of errors has something to forget.
+        last = given.flat("inputs")[1]
+        broken = rng.random() < 0.25
+        last |= broken & (rng.random(len(last)) < 0.3)
         cuts = [self.core.begin(given, cycles=int(rng.integers(1, most, endpoint=True)),
-                                seed=self._seed(), pauses=patterns)]
-        self.places.update(self._met(cuts[0], order))
+                                seed=self._seed(), pauses=patterns, last=last)]
+        self.places.update([PLACES[6]] if broken else self._met(cuts[0], order))
         if rng.random() < 0.33:
             cuts += [self.core.begin(given, cycles=int(cycles), seed=self._seed())
                      for cycles in rng.integers(0, 3, size=rng.integers(1, 4))]
