@@ -13,7 +13,8 @@ VIOLATIONS = (
 )
 
 def counters_difference(stimulus: Stimulus, *, violations: int, accepted: int, steps: int,
-                        errors: int, saturations: int, idle: int) -> dict | None:
+                        errors: int, saturations: int, idle: int,
+                        expected_errors: int = 0) -> dict | None:
     """What the counters say once all values were equal; None if they are as they should be.
 
     Parameters
@@ -24,6 +25,8 @@ def counters_difference(stimulus: Stimulus, *, violations: int, accepted: int, s
         Input words taken, steps started.
     errors, saturations, idle : int
         The core's status ports.
+    expected_errors : int
+        Words of the input that break the protocol.
     """
     words = sum(len(sequence.inputs) for sequence in stimulus.sequences)
     seen = "; ".join(text for bit, text in enumerate(VIOLATIONS) if violations >> bit & 1)
@@ -31,7 +34,7 @@ def counters_difference(stimulus: Stimulus, *, violations: int, accepted: int, s
             ("protocol", violations, 0, f"output stream: {seen}"),
             ("input", accepted, words, "input words accepted"),
             ("steps", steps, int(stimulus.starts.sum()), "steps started (trace_step)"),
-            ("status", errors, 0, "status_errors at the end"),
+            ("status", errors, expected_errors, "status_errors at the end"),
             ("status", saturations, stimulus.expected_saturations,
              "status_saturations at the end"),
             ("status", idle, 1, "idle at the end")):

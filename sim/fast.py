@@ -21,37 +21,41 @@ from .fast_build import build_library
 from .models import with_models
 from .ports import read_ports
 from .stimulus import Stimulus
+from .traffic import Patterns, Pauses
 from .verify import SimulationError
 
-__all__ = ["FastResult", "FastSimulator", "Pauses"]
+__all__ = ["Cut", "FastResult", "FastSimulator", "Patterns", "Pauses"]
 
 CAPACITY = 1 << 16   # records a log holds before Python looks at it
 
 
 @dataclass(frozen=True, kw_only=True)
-class Pauses:
-    """How often the streams pause; a pause never withdraws a word.
+class Cut:
+    """Where a core was left in mid-run.
 
     Parameters
     ----------
-    source, sink : int, 0 to 255
-        Of 256: chance of a pause of up to 7 cycles, after each input word; on the output side in
-        each cycle.
-    long : bool
-        Pauses that outlast a step as well, about one for every four steps.
+    cycles : int
+        Since the reset.
+    accepted, emitted : int
+        Words taken in, and sent.
+    waiting : bool
+        An output word was offered, and not taken.
+    idle : bool
+        What the core said.
+    violations : int
+        As in ``counters_difference``.
+    seconds : float
+        In the driver.
     """
 
-    source: int = 64
-    sink: int = 64
-    long: bool = True
-
-    def __post_init__(self):
-        for name in ("source", "sink"):
-            value = getattr(self, name)
-            if not isinstance(value, int) or not 0 <= value <= 255:
-                raise ValueError(f"{name} must be an integer from 0 to 255, not {value!r}")
-        if not (self.source or self.sink or self.long):
-            raise ValueError("Pauses must pause something: give a density, or no Pauses at all")
+    cycles: int
+    accepted: int
+    emitted: int
+    waiting: bool
+    idle: bool
+    violations: int
+    seconds: float
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,7 +74,7 @@ class FastResult:
         Cycle in which each step started, counted from the first input word.
     simulated_cycles : int
         Every cycle of the run, those before a reset included.
-    resets : int
+    cuts : tuple of Cut
         Runs that a reset cut off before this one.
     difference : dict or None
         As ``VerifyResult.first_difference``; without pauses, the number of cycles is compared too.
@@ -84,10 +88,15 @@ class FastResult:
     cycles: int
     starts: np.ndarray
     simulated_cycles: int
-    resets: int
+    cuts: tuple
     difference: dict | None
     seconds: float
     wall_seconds: float
+
+    @property
+    def resets(self) -> int:
+        """Runs that a reset cut off before this one."""
+        return len(self.cuts)
 
     @property
     def passed(self) -> bool:
@@ -105,14 +114,24 @@ _LOGS = {"out_data": "m_axis_tdata", "out_keep": "m_axis_tkeep", "out_last": Non
          "step": None}
 
 
+class _Gate(ctypes.Structure):
+    """``struct Gate`` of the driver."""
+
+    _fields_ = [(name, ctypes.c_uint64) for name in (
+        "shut_least", "shut_spread", "open_least", "open_spread", "chance", "follows", "left",
+        "open")]
+
+
 class _Run(ctypes.Structure):
     """``struct Run`` of the driver."""
 
     _fields_ = [
         *((name, ctypes.c_void_p) for name in ("in_data", "in_last")),
         *((name, ctypes.c_uint64) for name in (
-            "in_count", "src_density", "snk_density", "long_density", "long_mask", "capacity",
-            "max_cycles", "quiet_limit")),
+            "in_count", "src_density", "snk_density", "long_density", "long_mask", "patterned",
+            "stop_at", "stop_cycles")),
+        ("src", _Gate), ("snk", _Gate),
+        *((name, ctypes.c_uint64) for name in ("capacity", "max_cycles", "quiet_limit")),
         *((name, ctypes.c_void_p) for name in _LOGS),
         *((name, ctypes.c_uint64) for name in (
             "out_count", "h_count", "c_count", "step_count", "random", "src_left", "snk_left",
@@ -167,6 +186,7 @@ class FastSimulator:
         limbs = {name: -(-self.ports.widths.get(port, 1) // 64) for name, port in _LOGS.items()}
         self._logs = {name: np.zeros((CAPACITY, k), np.uint64) for name, k in limbs.items()}
         self._sim = self._library.gw_new()
+        self._status = {"errors": 0, "saturations": 0}  # before the run, since the last reset
 
     def close(self) -> None:
         """Let go of the library; for whoever loads hundreds of cores."""
@@ -181,8 +201,9 @@ class FastSimulator:
     def __exit__(self, *exc) -> None:
         self.close()
 
-    def run(self, stimulus: Stimulus, *, seed: int, pauses: Pauses | bool = False, resets=(),
-            progress: Callable[[int, int], None] | None = None) -> FastResult:
+    def run(self, stimulus: Stimulus, *, seed: int, pauses: Pauses | Patterns | bool = False,
+            resets=(), progress: Callable[[int, int], None] | None = None, reset: bool = True,
+            last=None, errors: int = 0) -> FastResult:
         """Run all sequences and compare every output word, and every h and c of every step.
 
         Starts with a reset of one cycle. Stops at the first difference.
@@ -192,32 +213,26 @@ class FastSimulator:
         stimulus : Stimulus
         seed : int >= 0
             Of the pauses.
-        pauses : Pauses or bool
+        pauses : Pauses, Patterns or bool
             True: as ``Pauses()``.
         resets : sequence of int
             For each of them, the sequences are begun and a reset cuts them off after so many
             cycles; then comes the run that is compared.
         progress : callable of (values compared, values to compare), or None
+        reset : bool
+            False: go on from where the run before has left the core.
+        last : bool (N,) or None
+            ``s_axis_tlast`` of each input word, if not the ends of the sequences alone.
+        errors : int
+            What ``status_errors`` has to grow by.
         """
-        if not isinstance(seed, int) or not 0 <= seed < 1 << 32:
-            raise ValueError(f"Seed must be an integer from 0 to 2**32 - 1, not {seed!r}")
         wall = time.monotonic()
         checker = Checker.of_core(stimulus, self.manifest)
-        if pauses is True:
-            pauses = Pauses()
-        run, keep = self._prepare(stimulus, seed, pauses or None)
-        seconds = simulated = 0
-        for cycle in resets:
-            cut = _Run.from_buffer_copy(run)
-            cut.random = random.Random(f"{seed} {cycle}").getrandbits(64) | 1
-            cut.max_cycles = int(cycle)
-            self._library.gw_reset(self._sim)
-            begun = time.perf_counter()
-            while cut.cycle < cut.max_cycles and cut.still < cut.quiet_limit:
-                self._library.gw_run(self._sim, cut)
-            seconds += time.perf_counter() - begun
-            simulated += cut.cycle
-        self._library.gw_reset(self._sim)
+        run, keep = self._prepare(stimulus, seed, pauses, last)
+        cuts = tuple(self._cut(run, seed, cycle) for cycle in resets)
+        seconds = sum(cut.seconds for cut in cuts)
+        if reset:
+            self._reset()
         starts, difference = [np.zeros(0, np.int64)], None
         while True:
             begun = time.perf_counter()
@@ -231,8 +246,8 @@ class FastSimulator:
             if run.still >= run.quiet_limit:
                 difference = checker.finish(run.quiet_limit) or counters_difference(
                     stimulus, steps=sum(map(len, starts)), accepted=run.accepted,
-                    errors=run.status_errors, saturations=run.status_saturations,
-                    idle=run.idle, violations=run.violations)
+                    idle=run.idle, violations=run.violations, expected_errors=errors,
+                    **self._grown(run))
                 break
             if run.cycle >= run.max_cycles:
                 behind = (checker.finish(0) or {}).get(
@@ -243,7 +258,7 @@ class FastSimulator:
         del keep
         cycles = run.last_out - run.first_in + 1
         predicted = stimulus.predicted_cycles
-        if difference is None and pauses is False and predicted not in (None, cycles):
+        if difference is None and pauses in (False, Patterns()) and predicted not in (None, cycles):
             difference = {"kind": "cycles", "signal": "cycles", "expected": predicted,
                           "actual": cycles,
                           "message": f"cycles: measured {cycles}, predicted {predicted}"}
@@ -252,14 +267,59 @@ class FastSimulator:
         return FastResult(
             words=checker.words, expected_words=stimulus.words,
             mismatches=max(checker.mismatches, int(difference is not None)), cycles=cycles,
-            starts=np.concatenate(starts) - run.first_in, resets=len(resets),
-            simulated_cycles=simulated + run.cycle, difference=difference, seconds=seconds,
-            wall_seconds=time.monotonic() - wall)
+            starts=np.concatenate(starts) - run.first_in, cuts=cuts,
+            simulated_cycles=sum(cut.cycles for cut in cuts) + run.cycle,
+            difference=difference, seconds=seconds, wall_seconds=time.monotonic() - wall)
 
-    def _prepare(self, stimulus: Stimulus, seed: int, pauses: Pauses | None) -> tuple:
+    def begin(self, stimulus: Stimulus, *, cycles: int, seed: int,
+              pauses: Pauses | Patterns | bool = False, last=None) -> Cut:
+        """Begin the sequences behind a reset, and leave the core in the midst of them.
+
+        Parameters
+        ----------
+        cycles : int
+            After which the core is left; sooner if nothing moves for long.
+        stimulus, seed, pauses, last
+            As of ``run``.
+        """
+        run, keep = self._prepare(stimulus, seed, pauses, last)
+        cut = self._cut(run, seed, cycles)
+        del keep
+        return cut
+
+    def _reset(self) -> None:
+        self._library.gw_reset(self._sim)
+        self._status = dict.fromkeys(self._status, 0)
+
+    def _cut(self, run: _Run, seed: int, cycles: int) -> Cut:
+        """Begin a run that is prepared behind a reset."""
+        cut = _Run.from_buffer_copy(run)
+        cut.random = random.Random(f"{seed} {cycles}").getrandbits(64) | 1
+        cut.max_cycles = int(cycles)
+        self._reset()
+        begun = time.perf_counter()
+        while cut.cycle < cut.max_cycles and cut.still < cut.quiet_limit:
+            self._library.gw_run(self._sim, cut)
+        return Cut(cycles=cut.cycle, accepted=cut.accepted, emitted=cut.emitted,
+                   waiting=bool(cut.offered), idle=bool(cut.idle),
+                   violations=cut.violations, seconds=time.perf_counter() - begun)
+
+    def _grown(self, run: _Run) -> dict:
+        """What the core's counters have counted in this run, which is over."""
+        before = self._status
+        self._status = {name: getattr(run, f"status_{name}") for name in before}
+        return {name: (value - before[name]) % (1 << self.ports.widths[f"status_{name}"])
+                for name, value in self._status.items()}
+
+    def _prepare(self, stimulus: Stimulus, seed: int, pauses, last) -> tuple:
         """A run at its beginning, and the arrays that it points to."""
+        if not isinstance(seed, int) or not 0 <= seed < 1 << 32:
+            raise ValueError(f"Seed must be an integer from 0 to 2**32 - 1, not {seed!r}")
         step = max(int(self.manifest["cycles_per_step"]), 1)
-        words, last = stimulus.flat("inputs")
+        words, ends = stimulus.flat("inputs")
+        last = ends if last is None else np.asarray(last, bool)
+        if last.shape != ends.shape:
+            raise ValueError(f"Last must have {len(ends)} flags, not shape {last.shape}")
         # What is not offered is one word more: the driver may look at it.
         data = np.pad(self.ports.pack_inputs(words), ((0, 1), (0, 0)))
         last = np.pad(last, (0, 1)).astype(np.uint8)
@@ -270,7 +330,20 @@ class FastSimulator:
             **{name: log.ctypes.data for name, log in self._logs.items()})
         worst = stimulus.predicted_cycles or stimulus.steps * step
         run.quiet_limit = 4 * step + 1000
-        if pauses is not None:
+        if isinstance(pauses, Patterns):
+            run.patterned = 1
+            run.stop_at, run.stop_cycles = pauses.stop or (0, 0)
+            for gate, pattern in zip((run.src, run.snk), pauses.sides):
+                gate.shut_least, gate.shut_spread = pattern.shut
+                gate.open_least, gate.open_spread = pattern.opened
+                gate.chance, gate.follows, gate.open = pattern.chance, pattern.follows, 1
+            run.src_left, run.snk_left = (int(side.slowest > 1) for side in pauses.sides)
+            held = sum(side.slowest for side in pauses.sides)
+            run.quiet_limit += 2 * held + run.stop_cycles
+            worst += traffic * held
+        elif pauses:
+            if pauses is True:
+                pauses = Pauses()
             run.src_density, run.snk_density = pauses.source, pauses.sink
             if pauses.long:
                 run.long_mask = (1 << min(max(2 * step, 16).bit_length(), 16)) - 1

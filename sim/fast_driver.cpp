@@ -11,6 +11,12 @@
 
 extern "C" {
 
+// sim.traffic.Pattern, and its spell: cycles left, and which it is.
+struct Gate {
+    uint64_t shut_least, shut_spread, open_least, open_spread, chance, follows;
+    uint64_t left, open;
+};
+
 // Mirrored by sim.fast._Run: all fields have 8 bytes. Python owns the memory behind the pointers.
 struct Run {
     // what to do
@@ -19,6 +25,9 @@ struct Run {
     uint64_t in_count;
     uint64_t src_density, snk_density;  // of 256, for a pause of up to 7 cycles
     uint64_t long_density, long_mask;   // of 65536, for a pause of up to long_mask cycles
+    uint64_t patterned;                 // the gates hold, and nothing of the above
+    uint64_t stop_at, stop_cycles;      // then a pause of the source, before this word
+    Gate src, snk;
     uint64_t capacity;                  // records that each log holds
     uint64_t max_cycles, quiet_limit;
     // logs; a call returns when one is full, and the next call starts them anew
@@ -102,15 +111,32 @@ uint64_t pause(const Run &r, uint64_t left, bool word, bool idle_too, uint64_t d
     return 0;
 }
 
+// Whether a pattern lets the next cycle pass; `other`: the other side was seen in this one.
+bool opens(Gate &gate, bool other, uint64_t dice) {
+    if (gate.follows) return other;
+    if (gate.chance) return (dice & 0xffff) < gate.chance;
+    if (!gate.shut_least) return true;
+    if (!gate.left) {
+        gate.open = !gate.open;
+        gate.left = gate.open ? gate.open_least + (dice & gate.open_spread)
+                              : gate.shut_least + (dice & gate.shut_spread);
+    }
+    --gate.left;
+    return gate.open;
+}
+
+enum class Traffic { Free, Paused, Patterned };
+
 // A copy of `run` in registers: the model's own memory may not alias it then.
-template <bool Paused> void cycles(Sim &sim, Run &run) {
+template <Traffic traffic> void cycles(Sim &sim, Run &run) {
+    constexpr bool free = traffic == Traffic::Free;
     Vcore &top = sim.top;
     Run r = run;
     Offer before = sim.before;
     while (r.cycle < r.max_cycles && r.still < r.quiet_limit && r.out_count < r.capacity
            && r.h_count < r.capacity && r.c_count < r.capacity && r.step_count < r.capacity) {
-        const bool valid = r.accepted < r.in_count && !(Paused && r.src_left);
-        const bool ready = !(Paused && r.snk_left);
+        const bool valid = r.accepted < r.in_count && (free || !r.src_left);
+        const bool ready = free || !r.snk_left;
         // The core must not look at a word that is not offered: what stands there is wrong.
         top.clk = 0;
         top.s_axis_tvalid = valid;
@@ -158,12 +184,21 @@ template <bool Paused> void cycles(Sim &sim, Run &run) {
             event = true;
         }
         if (accept && r.accepted++ == 0) r.first_in = r.cycle;
-        if (Paused) {
+        if (!free) {
             r.random ^= r.random << 13;
             r.random ^= r.random >> 7;
             r.random ^= r.random << 17;
+        }
+        if (traffic == Traffic::Paused) {
             r.src_left = pause(r, r.src_left, accept, false, r.src_density, r.random);
             r.snk_left = pause(r, r.snk_left, emit, true, r.snk_density, r.random >> 24);
+        }
+        if (traffic == Traffic::Patterned) {
+            const bool may = opens(r.src, top.s_axis_tready && !accept, r.random);
+            const bool waits = valid && !accept;  // what is offered stays offered
+            const bool stops = accept && r.accepted == r.stop_at;
+            r.src_left = stops ? r.stop_cycles : r.src_left > 1 ? r.src_left - 1 : !(may || waits);
+            r.snk_left = !opens(r.snk, top.m_axis_tvalid && !emit, r.random >> 24);
         }
         r.still = event ? 0 : r.still + 1;
         ++r.cycle;
@@ -205,10 +240,12 @@ __attribute__((visibility("default"))) void gw_reset(Sim *sim) {
 
 __attribute__((visibility("default"))) void gw_run(Sim *sim, Run *run) {
     run->out_count = run->h_count = run->c_count = run->step_count = 0;
-    if (run->src_density | run->snk_density | run->long_density) {
-        cycles<true>(*sim, *run);
+    if (run->patterned) {
+        cycles<Traffic::Patterned>(*sim, *run);
+    } else if (run->src_density | run->snk_density | run->long_density) {
+        cycles<Traffic::Paused>(*sim, *run);
     } else {
-        cycles<false>(*sim, *run);
+        cycles<Traffic::Free>(*sim, *run);
     }
 }
 
