@@ -19,7 +19,7 @@ STAGE, PER_CONFIGURATION = "V2", True
 TARGETS = {"ecp5": "ecp5-85f", "ice40": "up5k"}   # by family: the largest device
 NAMES = {"ecp5": "ECP5", "ice40": "iCE40"}
 QUICK = ("gru ecp5", "ice40 ice40")
-KINDS = {"lut": "LUT", "ff": "FF", "bram": "block RAM", "spram": "SPRAM", "dsp": "DSP"}
+KINDS = {"lut": "LUT", "ff": "FF", "bram": "block RAM", "dsp": "DSP"}
 
 
 def cases(quick: bool) -> list:
@@ -47,7 +47,7 @@ def measure(case: dict, folder: Path, old: dict | None, settings: dict) -> dict:
     lacking = [f"{part['used']:,} {target.blocks[kind].noun} ({part['available']:,} there)"
                for kind, part in gates.usage.items() if part["used"] > part["available"]]
     return {"failure": failure, "configuration": case["configuration"], "family": case["family"],
-            **{kind: gates.usage.get(kind, {"used": 0})["used"] for kind in KINDS},
+            **{kind: part["used"] for kind, part in gates.usage.items()},
             "cells": gates.cells, "device": target.name, "lacking": ", ".join(lacking),
             "runs": seen.runs, "resets": seen.resets, "steps": seen.steps, "words": seen.words,
             "cycles": seen.cycles, "seconds": round(_processor_seconds() - begun, 1),
@@ -60,23 +60,22 @@ def _passed(records: dict, family: str = "") -> list:
 
 
 def claims(records: dict) -> list:
-    passed, counts = _passed(records), []
-    for family in FAMILIES:
-        own = _passed(records, family)
-        counts.append({kind: sum(record[kind] for record in own) for kind in KINDS}
-                      | {"of": len(own), "name": NAMES[family]})
+    passed = _passed(records)
+    sums = {name: sum(record[name] for record in passed) for name in ("words", "cycles", "resets")}
+    own = {NAMES[family]: _passed(records, family) for family in FAMILIES}
+    blocks = {name: [sum(record[kind] for record in of) for kind in ("bram", "dsp")]
+              for name, of in own.items()}
     return [Claim(
         claim="The gates that synthesis makes of the core are the core",
         check="synthesised as for place and route, with block RAM and DSP blocks, and run against "
               "golden with models of the cells: every output word, every h and c of every step, "
               "without pauses, with pauses, and behind resets",
-        figure="; ".join(f"{sums['of']} {sums['name']} netlists with {sums['bram']:,} RAM and "
-                         f"{sums['dsp']:,} DSP blocks" for sums in counts)
-        + f"; {sum(r['words'] for r in passed):,} values, {sum(r['cycles'] for r in passed):,} "
-          f"cycles, {sum(r['resets'] for r in passed):,} resets, every cycle count exact",
-        stage=STAGE, passed=len(passed) == len(records) and set(records) >= {
-            case["name"] for case in cases(False)}
-        and all(sums["bram"] and sums["dsp"] for sums in counts))]
+        figure="; ".join(f"{len(own[name])} {name} netlists with {ram} RAM and {dsp} DSP blocks"
+                         for name, (ram, dsp) in blocks.items())
+        + f"; {sums['words']:,} values, {sums['cycles']:,} cycles, {sums['resets']:,} resets, "
+          "every cycle count exact",
+        stage=STAGE, passed={case["name"] for case in cases(False)} <= set(records)
+        and len(passed) == len(records) and all(all(pair) for pair in blocks.values()))]
 
 
 def section(records: dict) -> str:
@@ -93,15 +92,15 @@ def section(records: dict) -> str:
         ", ".join(sorted({record[tool] for record in _passed(records)}))
         for tool in ("yosys", "simulator"))
     return "\n\n".join(text for text in (
-        "Each configuration is synthesised by the commands that `gatewright synth` uses, without "
-        "the wrapper, whose pins would hide the states. Nothing is done to the netlist after "
-        "that: Yosys writes it as Verilog, and the second runner takes it in the place of the "
-        "core, with Yosys' models of the cells. It has none of ECP5's DP16KD and MULT18X18D: "
-        "theirs are in `sim/models`, and a word that is read while it is written comes out wrong "
-        "on purpose. A netlist is run on all sequences without pauses, under five kinds of "
-        "pauses, and behind resets in mid-sequence. A configuration that instantiates a vendor's "
-        "blocks is synthesised for that family alone. A LUT RAM of ECP5 counts as six LUTs, a "
-        "carry cell as two.",
+        "Each configuration is synthesised by the commands of `gatewright synth`, without the "
+        "wrapper around the core, so that the ports which show the states are there. Nothing is "
+        "done to the netlist after that: Yosys writes it as Verilog, and the second runner takes "
+        "it in the place of the core, with Yosys' own models of the cells. It has none of ECP5's "
+        "DP16KD and MULT18X18D: those are in `sim/models`, and there a word that is read while it "
+        "is written comes out wrong on purpose. Each netlist is run on all sequences without "
+        "pauses, under five kinds of pauses, and behind resets in mid-sequence. A configuration "
+        "that instantiates a vendor's blocks is synthesised for that family alone. Of ECP5, a LUT "
+        "RAM counts as six LUTs and a carry cell as two.",
         table(["configuration", "<family", *KINDS.values(), "runs", "values compared", "cycles",
                "seconds of a core"], rows),
         "Equal like the others, but too large for the largest device: " + "; ".join(lacking) + "."
