@@ -14,10 +14,15 @@ from gatewright.campaign_networks import Config
 from gatewright.gates import gate_simulator
 from sim.fast import FastSimulator
 from synth.gates import Gates, write_gates
+from tests.signoff import netlists
 
 CONFIG = Config(seed=5, layers=(("gru", 8, "identity", False),), inputs=6, lanes=1, act_width=6,
                 cell_width=8, pipeline="shallow", random_table=True, batches=((2, 2), (1, 9)),
                 resets=3)
+# Weights that are loaded into SPRAM, which none of the named configurations is large enough for.
+SPRAM = Config(seed=6, layers=(("gru", 24, "identity", False),), inputs=12, lanes=4,
+               operand_width=16, load_weights=True, family="ice40", random_table=True,
+               batches=((2, 2), (1, 9)), resets=3)
 FLIPS = 40
 # A LUT with one row of its table inverted in one run: every run begins with one reset.
 COUNTER = ");\n  reg [7:0] run = 0;\n  always @(posedge rst) run <= run + 1;"
@@ -55,6 +60,26 @@ def test_gates_are_the_core(case, gates, tmp_path):
     assert case.outcome.resets == CONFIG.resets and case.outcome.words > 500
 
 
+@pytest.mark.slow
+def test_gates_with_spram(tmp_path):
+    case = Case(SPRAM)
+    made = write_gates(case.core.verilog, case.core.manifest, "up5k", build_dir=tmp_path)
+    assert all(made.usage[kind]["used"] for kind in ("bram", "dsp", "spram"))
+    with gate_simulator(made, case.core.manifest, tmp_path) as core:
+        assert _simulate(case, core) is None
+    assert case.outcome.words > 500
+
+
+@pytest.mark.parametrize("target,family,said", [
+    ("gw1nr-9c", "portable", "whose gates have models"),
+    ("up5k", "ecp5", "holds cells of ecp5 and has no gates of ice40")])
+def test_gates_wrong(tmp_path, target, family, said):
+    manifest = {"name": "net", "family": family, "primitives": ["DP16KD"]}
+    with pytest.raises(ValueError, match=said):
+        write_gates("module net; endmodule", manifest, target, build_dir=tmp_path / "never")
+    assert not (tmp_path / "never").exists()
+
+
 def test_flipped_weight_bit(case, gates, tmp_path):
     """One bit of a block RAM's contents: the highest of the eleventh weight, one of h."""
     found = re.search(r"DP16KD #\([^;]*\.INITVAL_00\(320'h(\w+)\)[^;]*\) \\weights", gates.verilog)
@@ -80,3 +105,17 @@ def test_flipped_lut_bits(case, gates, tmp_path):
         assert difference(case, core) is None
         found = [difference(case, core) is not None for _ in range(FLIPS)]
     assert FLIPS // 8 < sum(found), f"{sum(found)} of {FLIPS} found"
+
+
+def test_claim_needs_every_netlist():
+    """With RAM and DSP blocks in both families; one that is missing or failed is not passed over."""
+    good = {case["name"]: {"failure": None, "family": case["family"], "bram": 1, "dsp": 2,
+                           "words": 3, "cycles": 4, "resets": 5} for case in netlists.cases(False)}
+    (claim,) = netlists.claims(good)
+    assert claim.passed and claim.figure.startswith("11 ECP5 netlists with 11 RAM and 22 DSP")
+    name, *others = good
+    assert not netlists.claims({other: good[other] for other in others})[0].passed
+    assert not netlists.claims(good | {name: {"failure": "the process died"}})[0].passed
+    without = {key: record | {"bram": 0} if record["family"] == "ice40" else record
+               for key, record in good.items()}
+    assert not netlists.claims(without)[0].passed
