@@ -108,7 +108,7 @@ def test_flipped_lut_bits(case, gates, tmp_path):
 
 
 def test_claim_needs_every_netlist():
-    """With RAM and DSP blocks in both families; one that is missing or failed is not passed over."""
+    """With RAM and DSP blocks in both families; none that is missing or failed is passed over."""
     good = {case["name"]: {"failure": None, "family": case["family"], "bram": 1, "dsp": 2,
                            "words": 3, "cycles": 4, "resets": 5} for case in netlists.cases(False)}
     (claim,) = netlists.claims(good)
