@@ -29,11 +29,13 @@ _LARGE = 40_000  # LUTs
 # Two warnings of Yosys are errors here: widths that do not agree cut the data path, and a wire
 # with two drivers becomes a constant. The memory cells that are left after map_ram are those that
 # become logic: their sizes are kept.
+_PINS = f"""\
+read_verilog pins.v
+logger -werror "Resizing cell port {WRAPPER}[.]core[.][^.]* from"
+"""
 _SCRIPT = """\
 read_verilog core.v
-read_verilog pins.v
-logger -werror "Resizing cell port {top}[.]core[.][^.]* from"
-logger -werror "Driver-driver conflict"
+{pins}logger -werror "Driver-driver conflict"
 {synth} -top {top} -run begin:{coarse}
 {before_coarse}
 {synth} -run {coarse}:{memory}
@@ -183,9 +185,7 @@ def _synthesise(verilog: Path | str, manifest: dict, target: Target | str, *, se
                   "nextpnr.log"):
         (build_dir / stale).unlink(missing_ok=True)
     text, images = split_images(text)
-    coarse, memory = target.labels
-    script = _SCRIPT.format(top=WRAPPER, synth=target.yosys, before_coarse=target.before_coarse,
-                            coarse=coarse, memory=memory, after_coarse=target.after_coarse)
+    script = _script(target, WRAPPER, _PINS)
     for file, content in ({"core.v": text, "pins.v": pins, "synth.ys": script} | images
                           | dict(target.files)).items():
         (build_dir / file).write_text(content)
@@ -201,6 +201,13 @@ def _synthesise(verilog: Path | str, manifest: dict, target: Target | str, *, se
         wrapper_lut=wrapper_luts(manifest),
         yosys=yosys, pnr=pnr, cells=cells, seconds=seconds, start=start,
         memories=figures.logic_memories(figures.read_json(build_dir / "memories.json")))
+
+
+def _script(target: Target, top: str, pins: str = "") -> str:
+    """Yosys commands that make netlist.json and stat.json of core.v."""
+    coarse, memory = target.labels
+    return _SCRIPT.format(top=top, pins=pins, synth=target.yosys, coarse=coarse, memory=memory,
+                          before_coarse=target.before_coarse, after_coarse=target.after_coarse)
 
 
 def _placed(netlist: _Netlist, seed: int, progress: Callable[[str], None] | None) -> dict:

@@ -2,7 +2,13 @@
 
 from pathlib import Path
 
-__all__ = ["with_models"]
+__all__ = ["block_models", "with_models"]
+
+
+def block_models(family: str) -> str:
+    """Verilog of a family's models; empty where there are none."""
+    models = Path(__file__).with_name(f"{family}.v")
+    return models.read_text(encoding="utf-8") if models.is_file() else ""
 
 
 def with_models(rtl: Path, manifest: dict, folder: Path) -> Path:
@@ -24,11 +30,10 @@ def with_models(rtl: Path, manifest: dict, folder: Path) -> Path:
     primitives = manifest.get("primitives", ())
     if not primitives:
         return rtl
-    models = Path(__file__).with_name(f"{manifest['family']}.v")
-    text = models.read_text(encoding="utf-8") if models.is_file() else ""
+    text = block_models(manifest["family"])
     missing = [name for name in primitives if f"module {name} " not in text]
     if missing:
-        raise ValueError(f"Family {manifest['family']!r} must have models of {missing} in {models}")
+        raise ValueError(f"Family {manifest['family']!r} must have models of {missing}")
     folder.mkdir(parents=True, exist_ok=True)
     joined = folder / "core_with_models.v"
     joined.write_text(rtl.read_text(encoding="utf-8") + "\n" + text, encoding="utf-8")
