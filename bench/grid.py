@@ -29,6 +29,7 @@ MORE = (
     ("lstm", 6, 20, {"lanes": 80, "cols": 20, "posts": 20, "wide": True}),
     ("lstm", 6, 20, {"lanes": 80, "cols": 20, "posts": 20, "wide": True,
                      "pipeline": "shallow"}),
+    ("lstm", 6, 20, {"lanes": 80, "cols": 20, "posts": 20, "wide": True, "pipeline": "flat"}),
 )
 QUICK = (("lstm", 5, 8, {"lanes": 4}), ("gru", 5, 8, {"lanes": 6}))
 

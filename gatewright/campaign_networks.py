@@ -223,8 +223,8 @@ def _draw(rng, seed: int, cell: str | None, units: int, multipliers: int, posts:
           branches: float) -> Config:
     array = _array(rng, multipliers, posts)
     family = str(rng.choice(list(FAMILIES))) if rng.random() < 0.3 else "portable"
-    # A vendor's blocks have the deep pipeline's registers inside: the shallow one has none of them.
-    shallow = rng.random() < (0.3 if family == "portable" else 0.05)
+    # A vendor's blocks have the deep pipeline's registers inside: the others have none of them.
+    few = rng.random() / (0.3 if family == "portable" else 0.05)
     widths = {"act_width": int(rng.integers(4, 18, endpoint=True)),
               "weight_width": int(rng.integers(2, 16, endpoint=True)),
               "cell_width": int(rng.integers(8, 24, endpoint=True)),
@@ -242,7 +242,7 @@ def _draw(rng, seed: int, cell: str | None, units: int, multipliers: int, posts:
         loads=bool(rng.random() < 0.25), returns=bool(rng.random() < 0.25),
         last_step_only=bool(rng.random() < 0.2), argmax=bool(rng.random() < 0.2),
         load_weights=bool(rng.random() < 0.1), wide=bool(rng.random() < 0.4), pack=pack,
-        pipeline="shallow" if shallow else "deep", family=family,
+        pipeline="deep" if few >= 1 else "shallow" if few < 0.6 else "flat", family=family,
         random_table=bool(rng.random() < 0.4), **array, **widths)
 
 

@@ -78,7 +78,8 @@ Posts = Annotated[int | None, _array(
     help="Element-wise pipelines, a divisor of the lanes (1 where lanes are given).")]
 PipelineName = Annotated[str | None, _array(
     "--pipeline", help="deep: registers for the clock; shallow: few cycles round the recurrence, "
-                       "at a lower clock (deep where lanes are given).")]
+                       "at a lower clock; flat: few from port to port as well (deep where lanes "
+                       "are given; plan proposes a flat one only where this asks for it).")]
 Pack = Annotated[bool | None, _array(
     "--pack/--no-pack", help="Two lanes to a multiplier, exactly: weights of up to 8 bits, "
                              "multipliers of 18 (no where lanes are given).")]

@@ -121,7 +121,8 @@ def _output(layout: Layout) -> Memory:
     element = max(layout.act_width, layout.output_element if states else 0)
     grouped = program.argmax or program.posts > 1
     return Memory(name="output", width=program.posts * element + 1 + grouped * (1 + states),
-                  depth=1 << ceil_log2(layout.fifo_depth))
+                  depth=1 << ceil_log2(layout.fifo_depth),
+                  latency=DEEP.ram if program.pipeline.output else 0)
 
 
 def products(layout: Layout) -> list[tuple[int, int]]:

@@ -38,7 +38,7 @@ class Multiplier(wiring.Component):
     Parameters
     ----------
     a_width, b_width : int
-    latency : int, 1 to 4
+    latency : int, 0 to 4
 
     Members
     -------
@@ -54,6 +54,9 @@ class Multiplier(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
+        if not self.latency:
+            m.d.comb += self.p.eq(self.a * self.b)
+            return m
         # Input, product and output registers, which every DSP block has inside; and one for the way
         # from there to the carry chain of an adder, which is long. Fewer: the product's goes last.
         inputs, behind = int(self.latency > 2), (0, 0, 1, 1, 2)[self.latency]

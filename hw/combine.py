@@ -269,7 +269,7 @@ class Combine(wiring.Component):
 
         now, result, early = tags[at.second], tags[-1], at.second - pipeline.ram
         m.submodules.product = mul = layout.family.multiplier(
-            width, width + at.blends, latency=pipeline.multiplier)
+            width, width + at.blends, latency=pipeline.result)
         factor, other, addend = (Signal.like(port, name=name) for port, name in (
             (mul.a, "factor"), (mul.b, "other"), (self.a, "addend")))
         wait = at.blends * pipeline.stage  # for h - n
@@ -317,11 +317,11 @@ class Combine(wiring.Component):
                 with m.Case(Op.CANDIDATE):
                     m.d.comb += [addend.eq(carried), other.eq(old - carried),
                                  factor.eq(updates.r_data.as_signed())]
-        addend = delay(m, addend, wait + pipeline.multiplier, name="addend")
+        addend = delay(m, addend, wait + pipeline.result, name="addend")
         shifts = [self._result_shift(phase.style) for phase in program.phases
                   if phase.op in MULTIPLIED]
         places = max(shifts + [1]) if shifts else gate
-        product = by_style(program, MULTIPLIED, tags[at.second + wait + pipeline.multiplier],
+        product = by_style(program, MULTIPLIED, tags[at.second + wait + pipeline.result],
                            lambda style: places - self._result_shift(style), mul.p.shift_left)
         total = delay(m, self._rounded_sum(addend, Value.cast(product), places), pipeline.stage,
                       name="total")
@@ -356,4 +356,4 @@ class _Stations:
             # An LSTM's new c is made of the row before the last one, if not of the last one itself.
             self.state = self.product + stage + int(program.uses(Op.GRU, Op.CELL))
             self.second = self.state + stage + ActivationUnit.latency(pipeline)
-            self.result = (self.second + self.blends * stage + pipeline.multiplier + 2 * stage)
+            self.result = self.second + self.blends * stage + pipeline.result + 2 * stage

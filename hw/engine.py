@@ -34,7 +34,8 @@ def make_layout(program: Program, *, family: Family = PORTABLE) -> Layout:
     array = MacArray.latency(slots=program.slots, cols=program.cols, pipeline=program.pipeline,
                              packed=program.packing is not None)
     latencies = Latencies(mac=_to_array(program) + array, post=ElementWise.latency(program),
-                          output=Output.latency, dump=program.pipeline.ram,
+                          output=program.pipeline.output, start=program.start,
+                          dump=program.pipeline.ram,
                           cell=ElementWise.cell_latency(program) if program.peepholes else 0)
     return Layout(program=program, schedule=make_schedule(program, latencies), family=family)
 

@@ -31,7 +31,8 @@ class Loader(wiring.Component):
     release : In(1), the step that runs no longer needs its bank
     start : In(1), the bank to run next is taken
     waiting : Out(1), a bank is full and its step has not started; step_ready : Out(1), so it will
-        be in the next cycle
+        be in the next cycle; where steps start ``program.start`` = 0 cycles after their input: so
+        it is, or its last word comes in
     step_first, step_last : Out(1), of the bank to run next
     loading : Out(1), states are expected or on their way
     token_base : Out, word address of the running step's token in the embedding
@@ -78,6 +79,14 @@ class Loader(wiring.Component):
         loading = Signal(init=int(network.loads_state))
         accept, complete = Signal(), Signal()
         waiting = Signal(2)  # full banks whose step has not started: one or two, two
+        ready, waits = complete | waiting[1] | (waiting[0] & ~self.start), self.step_ready
+        step_first = first[following]
+        step_last = last[following]
+        if not self._layout.program.start:  # a step may start in the cycle of its last word
+            ready = complete | waiting[0]
+            waits = Mux(self.start, waiting[1] | (complete & waiting[0]), ready)
+            step_first = Mux(waiting[0], step_first, starting)
+            step_last = Mux(waiting[0], step_last, self.last)
         m.d.comb += [
             self.ready.eq(~self.weights_loaded
                           | Mux(loading, self.idle & ~full[run], ~full[write])),
@@ -87,9 +96,8 @@ class Loader(wiring.Component):
             self.error.eq((accept & self.last & (loading | ~word_last))
                           | (self.weight_en & self.last)),
             self.waiting.eq(waiting[0]),
-            self.step_ready.eq(complete | waiting[1] | (waiting[0] & ~self.start)),
-            self.step_first.eq(first[following]),
-            self.step_last.eq(last[following]), self.loading.eq(loading), self.run_bank.eq(run)]
+            self.step_ready.eq(ready), self.step_first.eq(step_first),
+            self.step_last.eq(step_last), self.loading.eq(loading), self.run_bank.eq(run)]
 
         with m.If(accept & ~loading):
             m.d.sync += [word.eq(Mux(complete, 0, word + 1)),
@@ -101,7 +109,7 @@ class Loader(wiring.Component):
             m.d.sync += [full[run].eq(0), run.eq(~run)]
         with m.If(self.start):
             m.d.sync += following.eq(~following)
-        m.d.sync += [waiting[0].eq(self.step_ready),
+        m.d.sync += [waiting[0].eq(waits),
                      waiting[1].eq(Mux(self.start, complete & waiting[1],
                                        (complete & waiting[0]) | waiting[1]))]
 

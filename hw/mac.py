@@ -42,19 +42,19 @@ class Lane(wiring.Component):
     def latency(cols: int, pipeline: Pipeline) -> int:
         """Cycles from ``products`` to the accumulator's adder."""
         levels = ceil_log2(cols)
-        return max(levels, 1) if pipeline.tree else min(levels, 1)
+        return max(levels, 1) if pipeline.tree == 2 else min(levels, pipeline.tree)
 
     def elaborate(self, platform):
         m = Module()
         terms = [self.products.word_select(k, self._width).as_signed() for k in range(self._cols)]
         if self._cols == 1:
             # No tree, but its register: DSP blocks lie in columns, and accumulators do not.
-            terms = [delay(m, terms[0], self._pipeline.tree, name="product")]
+            terms = [delay(m, terms[0], int(self._pipeline.tree == 2), name="product")]
         level, last_level = 0, ceil_log2(self._cols)
         while len(terms) > 1:
             level += 1
             pairs = [reduce(add, terms[k:k + 2]) for k in range(0, len(terms), 2)]
-            kept = int(self._pipeline.tree or level == last_level)
+            kept = int(self._pipeline.tree > (level != last_level))
             terms = [delay(m, pair, kept, name=f"tree{level}_{k}") for k, pair in enumerate(pairs)]
         acc, part, captured, first_part = (
             Signal.like(self.sum, name=name, reset_less=True)

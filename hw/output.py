@@ -5,7 +5,6 @@ from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
 from .layout import Layout
-from .pipeline import DEEP
 from .queue import Buffer
 
 __all__ = ["Output"]
@@ -27,12 +26,11 @@ class Output(wiring.Component):
         boundary with the last group of a step, short if that has less than ``posts`` units
     state : In(signed(output_element)), state_en, state_end : In(1)
     step_start, step_last : In(1), takes the step's credits
-    room : Out(1), in the next cycle the credits of a step, were it the largest, are there
+    room : Out(1), in the next cycle (where steps start ``program.start`` = 0 cycles after their
+        input: in this one) the credits of a step, were it the largest, are there
     data : Out(output_width), valid : Out(1), ready : In(1), last : Out(1), the output stream
     keep : Out(output_elements), elements of the word that are results or states
     """
-
-    latency = 1 + DEEP.ram  # write into the buffer to the word at the port
 
     def __init__(self, layout: Layout):
         self._layout = layout
@@ -55,7 +53,8 @@ class Output(wiring.Component):
             "results": data.ArrayLayout(signed(element), program.posts), "end": 1,
             **({"boundary": 1} if grouped else {}),
             **({"state": 1} if grouped and program.network.returns_state else {})})
-        m.submodules.buffer = buffer = Buffer(layout, width=entry.size, depth=layout.fifo_depth)
+        m.submodules.buffer = buffer = Buffer(layout, width=entry.size, depth=layout.fifo_depth,
+                                              latency=program.pipeline.output)
         written, read = Signal(entry), data.View(entry, buffer.r_data)
         is_state, boundary, tells_state = Signal(), Signal(), "state" in dict(entry)
         m.d.comb += [written.end.eq(self.result_end), buffer.w_en.eq(self.result_en),
@@ -129,6 +128,9 @@ class Output(wiring.Component):
                 if change:
                     with m.Case(k):
                         m.d.sync += credit.eq(credit + change)
+        if not program.start:
+            m.d.comb += self.room.eq(credit >= most)
+            return
         # An entry that leaves is counted one cycle late; a step that starts takes its own at once.
         after = Mux(self.step_last, credit >= most + last, credit >= most + step)
         m.d.comb += self.room.eq(Mux(self.step_start, after, credit >= most))

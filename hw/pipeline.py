@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-__all__ = ["DEEP", "PIPELINES", "SHALLOW", "Pipeline", "pipeline_named"]
+__all__ = ["DEEP", "FLAT", "PIPELINES", "SHALLOW", "Pipeline", "pipeline_named"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -20,10 +20,16 @@ class Pipeline:
         Registers between vector memory and multipliers, and between weight memory and multipliers.
     multiplier : int, 1 to 4
         Cycles of a product.
-    tree : int
-        Levels of a lane's adder tree that share a register; 0: one register behind all of them.
+    tree : int, 0 to 2
+        Registers of a lane's adder tree: none, one behind all levels, one behind each.
     stage : int, 0 or 1
         Registers at each place of the element-wise pipeline and the drain that can do without.
+    result : int, 0 to 4
+        Cycles of the product that is a neuron's result.
+    start : int, 0 or 1
+        Cycles from a step's last input word to its start.
+    output : int, 0 or 3
+        Cycles from a result's write to its word at the output port; 0: in the same cycle.
     """
 
     name: str
@@ -33,14 +39,22 @@ class Pipeline:
     multiplier: int
     tree: int
     stage: int
+    result: int
+    start: int
+    output: int
 
 
 # One operation a cycle: what the fabric's clock asks for.
-DEEP = Pipeline(name="deep", ram=2, vector=2, broadcast=1, multiplier=4, tree=1, stage=1)
+DEEP = Pipeline(name="deep", ram=2, vector=2, broadcast=1, multiplier=4, tree=2, stage=1, result=4,
+                start=1, output=3)
 # Few cycles round the recurrence, at a lower clock: for small nets whose pass is shorter than the
 # deep pipeline.
-SHALLOW = Pipeline(name="shallow", ram=1, vector=0, broadcast=0, multiplier=1, tree=0, stage=0)
-PIPELINES = {pipeline.name: pipeline for pipeline in (DEEP, SHALLOW)}
+SHALLOW = Pipeline(name="shallow", ram=1, vector=0, broadcast=0, multiplier=1, tree=1, stage=0,
+                   result=1, start=1, output=3)
+# Few cycles from port to port as well: for an answer to each input, not for many in a row.
+FLAT = Pipeline(name="flat", ram=1, vector=0, broadcast=0, multiplier=1, tree=0, stage=0, result=0,
+                start=0, output=0)
+PIPELINES = {pipeline.name: pipeline for pipeline in (DEEP, SHALLOW, FLAT)}
 
 
 def pipeline_named(name: str) -> Pipeline:

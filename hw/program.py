@@ -76,6 +76,11 @@ class Program:
         return self.network.max_steps
 
     @property
+    def start(self) -> int:
+        """Cycles from a step that may start to its start; stored sequences have them anyway."""
+        return 1 if self.max_steps else self.pipeline.start
+
+    @property
     def n_sweeps(self) -> int:
         """Walks over a sequence; more than one only if ``max_steps``."""
         return self.phases[-1].sweep + 1

@@ -6,6 +6,7 @@ from amaranth.lib.wiring import In, Out
 from amaranth.utils import ceil_log2
 
 from .layout import Layout
+from .pipeline import DEEP
 
 __all__ = ["Buffer"]
 
@@ -13,13 +14,15 @@ __all__ = ["Buffer"]
 class Buffer(wiring.Component):
     """First in, first out, in one memory whose own registers are the last places of the queue.
 
-    A word stands at the output three cycles after its write if it finds the buffer
-    empty. Who writes knows that there is room.
+    A word stands at the output ``latency`` cycles after its write if it finds the buffer empty: in
+    the cycle of the write itself where that is 0, and then the memory is one that reads without a
+    clock. Who writes knows that there is room.
 
     Parameters
     ----------
     layout : Layout
     width, depth : int
+    latency : int, 0 or 3
 
     Members
     -------
@@ -27,13 +30,17 @@ class Buffer(wiring.Component):
     valid : Out(1), r_data : Out(width), ready : In(1)
     """
 
-    def __init__(self, layout: Layout, *, width: int, depth: int):
+    def __init__(self, layout: Layout, *, width: int, depth: int, latency: int = DEEP.output):
         self._family, self._width, self._depth = layout.family, width, depth
+        self._latency = latency
         super().__init__({"w_en": In(1), "w_data": In(width), "valid": Out(1),
                           "r_data": Out(width), "ready": In(1)})
 
     def elaborate(self, platform):
         m = Module()
+        if not self._latency:
+            self._at_once(m)
+            return m
         depth = 1 << ceil_log2(self._depth)
         m.submodules.memory = memory = self._family.ram(width=self._width, depth=depth, gated=True)
         write, read = Signal(range(depth)), Signal(range(depth))
@@ -56,3 +63,21 @@ class Buffer(wiring.Component):
         with m.Elif(~self.w_en & fetch & some):
             m.d.sync += [level.eq(level - 1), some.eq(level != 1)]
         return m
+
+    def _at_once(self, m: Module):
+        """A word that finds nothing before it passes the memory by; written it is all the same, so
+        that it stands still until it is taken."""
+        depth = 1 << ceil_log2(self._depth)
+        m.submodules.memory = memory = self._family.ram(width=self._width, depth=depth, latency=0)
+        write, read, level = Signal(range(depth)), Signal(range(depth)), Signal(range(depth + 1))
+        some, takes = Signal(), Signal()
+        m.d.comb += [
+            self.valid.eq(some | self.w_en), takes.eq(self.valid & self.ready),
+            self.r_data.eq(Mux(some, memory.r_data, self.w_data)),
+            memory.r_addr.eq(read), memory.w_addr.eq(write),
+            memory.w_en.eq(self.w_en), memory.w_data.eq(self.w_data)]
+        m.d.sync += [read.eq(read + takes), write.eq(write + self.w_en)]
+        with m.If(self.w_en & ~takes):
+            m.d.sync += [level.eq(level + 1), some.eq(1)]
+        with m.Elif(~self.w_en & takes):
+            m.d.sync += [level.eq(level - 1), some.eq(level != 1)]

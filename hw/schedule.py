@@ -33,6 +33,8 @@ class Latencies:
         A neuron's last row at the pipeline to its result's write.
     output : int
         A result's write to its word at the output port.
+    start : int, 0 or 1
+        A step's last input word to its start.
     dump : int
         A last state's address to its write into the output buffer.
     cell : int
@@ -44,6 +46,7 @@ class Latencies:
     output: int
     dump: int
     cell: int = 0
+    start: int = 1
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -169,7 +172,8 @@ class Schedule:
                         # Two input banks: this step's is free once the step before the last is
                         # through.
                         free = ends[-2] + 1 if len(ends) > 1 else 0
-                        accepted = start = max(accepted, free) + program.input_words
+                        accepted = max(accepted, free) + program.input_words
+                        start = accepted - 1 + self.latencies.start
                     start = max(start, ends[-1] + tail if ends else 0,
                                 idle * network.returns_state)
                     ends.append(start + (sweep.length_last if last else sweep.length))
@@ -297,7 +301,7 @@ def _sweep(program: Program, phases: tuple, latencies: Latencies) -> Sweep:
     interval_last = max(drained_last - to_first, _results(program, True) * sends)
     if (program.max_steps or program.pools) and not single:
         interval = max(interval, SHORTEST)
-    if interval == end == program.input_words and not program.max_steps:
+    if interval == end == program.input_words and latencies.start and not program.max_steps:
         # Input and array in the same time: a bank is free one cycle after its step, so that every
         # other step would start a cycle late. One cycle for each keeps the interval constant.
         interval += 1

@@ -24,7 +24,7 @@ class Sequencer(wiring.Component):
 
     Members
     -------
-    step_ready : In(1), in the next cycle there is a step that may start
+    step_ready : In(1), there is a step that may start ``program.start`` cycles later
     step_first, step_last : In(1), it is its sequence's first or last one
     hold : In(1), no step may start: states are on their way in or out
     sweep : In, which sweep runs; sweep_begin : In(1), its first cycle
@@ -130,7 +130,7 @@ class Sequencer(wiring.Component):
         at_once = [by_sweep([int(sweep.tail == 0) for sweep in sweeps]),
                    by_sweep([int(sweep.tail_last == 0 and not program.network.returns_state)
                              for sweep in sweeps])]
-        m.d.sync += armed.eq(self.step_ready)
+        m.d["sync" if program.start else "comb"] += armed.eq(self.step_ready)
         m.d.comb += [
             start.eq(armed & free & ~self.hold),
             load.eq(start | more), last_now.eq(Mux(start, self.step_last, last)),

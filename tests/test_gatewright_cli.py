@@ -172,7 +172,7 @@ def test_float_outputs(place, array, words):
     (["--lanes", "many"], "--lanes: must be auto or an integer"),
     (["--lanes", "16", "--posts", "3"], "a divisor of the lanes), not 3;"),
     (["--posts", "3", "--cols", "4"], "--cols: must be an integer from 1 to 1024"),
-    (["--pipeline", "flat"], "--pipeline: must be one of deep, shallow"),
+    (["--pipeline", "round"], "--pipeline: must be one of deep, shallow, flat"),
     (["--deadline", "10"], "--deadline: must be a time above zero with its unit"),
     (["--max-dsp", "0"], "--max-dsp: must be an integer of 1 or more"),
     (["--clock", "-1"], "--clock: must be above 0 and at most 2000 (MHz"),

@@ -76,7 +76,7 @@ def test_each_toml_key_is_read(tmp_path):
     ({"posts": 2, "cols": 3}, r"--cols: must be .*, not 3;"),
     ({"posts": 12, "cols": 3, "lanes": 16}, r"--posts: .*, a divisor of the lanes\), not 12"),
     ({"posts": 0}, r"--posts: must be an integer from 1 to 1024 .*, not 0;"),
-    ({"pipeline": "flat"}, r"--pipeline: must be one of deep, shallow .*, not 'flat';"),
+    ({"pipeline": "round"}, r"--pipeline: must be one of deep, shallow, flat .*, not 'round';"),
     ({"deadline": "soon"}, r"--deadline: must be a time .* 10us or 800ns .*, not 'soon';"),
     ({"deadline": "10"}, r"--deadline: must be a time above zero with its unit"),
     ({"max_dsp": 0}, r"--max-dsp: must be an integer of 1 or more .*, not 0;"),

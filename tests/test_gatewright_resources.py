@@ -8,7 +8,7 @@ from gatewright.device_blocks import dsp_blocks, ram_blocks
 from hw import blocks, ecp5, ice40
 from hw.engine import Engine, make_layout
 from hw.families import FAMILIES
-from hw.pipeline import DEEP, SHALLOW
+from hw.pipeline import DEEP, FLAT, SHALLOW
 from hw.program import make_program
 from tests.networks import make_batch, make_integer, make_network
 
@@ -41,6 +41,7 @@ ARRAYS = {
     "12x2, 4 posts": {"lanes": 12, "cols": 2, "posts": 4, "wide": True},
     "20x5, 5 posts": {"lanes": 20, "cols": 5, "posts": 5, "wide": True, "pipeline": SHALLOW},
     "6x12, 3 posts": {"lanes": 6, "cols": 12, "posts": 3, "pipeline": SHALLOW},
+    "20x5, 5 posts, flat": {"lanes": 20, "cols": 5, "posts": 5, "wide": True, "pipeline": FLAT},
     "10x2, packed": {"lanes": 10, "cols": 2, "pack": True},
     "18x3, 3 posts, packed": {"lanes": 18, "cols": 3, "posts": 3, "pack": True,
                               "pipeline": SHALLOW},

@@ -134,7 +134,7 @@ CASES = {
     "wide_embedding": _case(LSTM, posts=3, cols=3, lanes=12, wide=True, embedding=(5, 4)),
     "wide_load": _case(LSTM, posts=2, cols=4, wide=True, load_weights=True),
     # few registers
-    **{f"shallow_{name}": _case(*layers, pipeline="shallow", **more) for name, layers, more in (
+    **{f"{pipeline}_{name}": _case(*layers, pipeline=pipeline, **more) for name, layers, more in (
         ("lstm", (LSTM, HEAD), {}), ("gru", (GRU, GRU), {"cols": 4}), ("rnn", (RNN, LAST), {}),
         ("gru_before", (GRU_BEFORE, RNN), {"cols": 2}), ("linear", (RELU, HEAD), {}),
         ("mixed", (LSTM, GRU, RNN, HEAD), {"lanes": 8, "posts": 4, "cols": 4}),
@@ -142,7 +142,20 @@ CASES = {
         ("embedding", (LSTM, LAST), {"embedding": (7, 5), "argmax": True}),
         ("load", (GRU, HEAD), {"load_weights": True, "lanes": 3}),
         ("wide", (LSTM,), {"posts": 6, "cols": 6, "lanes": 24, "wide": True, "steps": 9}),
-        ("wide_gru", (GRU,), {"posts": 5, "cols": 5, "lanes": 15, "wide": True, "steps": 9}))},
+        ("wide_gru", (GRU,), {"posts": 5, "cols": 5, "lanes": 15, "wide": True, "steps": 9}))
+       for pipeline in ("shallow", "flat")},
+    # of the flat pipeline: results that come as fast as they leave, input that is the slower one
+    **{f"flat_{name}": _case(*layers, pipeline="flat", **more) for name, layers, more in (
+        ("posts", (GRU, HEAD), {"posts": 4}), ("argmax", (RNN, HEAD), {"posts": 2, "argmax": True}),
+        ("one_step", (LSTM, LAST), {"steps": 1, "sequences": 6}),
+        ("one_word", (RNN,), {"inputs": 1, "lanes": 7, "steps": 7}),
+        ("long_input", (RNN_RELU,), {"inputs": 29, "cols": 8, "lanes": 5, "steps": 7}),
+        ("same_input", (("linear", 3),), {"inputs": 6, "lanes": 3, "steps": 9}),
+        ("one_word_states", (LSTM, GRU), {"inputs": 1, "lanes": 6, "steps": 2, "sequences": 4,
+                                          **STATES}),
+        ("wide_states", (LSTM, GRU_BEFORE), {"posts": 4, "cols": 2, "lanes": 8, "wide": True,
+                                             **STATES}),
+        ("wide_load", (LSTM,), {"posts": 2, "cols": 4, "wide": True, "load_weights": True}))},
     # two weights to a multiplier
     **{f"pack_{name}": _case(*layers, pack=True, **more) for name, layers, more in (
         ("8_8", (LSTM, GRU, HEAD), {"options": {"act_width": 8, "operand_width": 8}}),
@@ -150,7 +163,8 @@ CASES = {
         ("4_8", (LSTM, RNN_RELU), {"options": {"weight_width": 4, "act_width": 8}}),
         ("posts", (GRU, HEAD), {"posts": 3, "cols": 3, "lanes": 12}),
         ("load", (LSTM, HEAD), {"load_weights": True, **STATES}),
-        ("shallow", (LSTM, GRU), {"pipeline": "shallow", "posts": 2, "cols": 4}))},
+        ("shallow", (LSTM, GRU), {"pipeline": "shallow", "posts": 2, "cols": 4}),
+        ("flat", (GRU, LSTM), {"pipeline": "flat", "posts": 2, "cols": 4}))},
     # widths
     "w2_a4": _case(LSTM, GRU, HEAD, options={"weight_width": 2, "act_width": 4}),
     "w3_a8": _case(GRU, LAST, options={"weight_width": 3, "act_width": 8, "cell_width": 8}),
@@ -229,6 +243,21 @@ def check_case(case: Case):
 @pytest.mark.parametrize("case", thinned(CASES, 2))
 def test_bit_and_cycle_exact(case):
     check_case(case)
+
+
+@pytest.mark.slow
+def test_sixteen_cycles_from_port_to_port():
+    """hls4ml's net at its largest setting, all of it parallel: from x in to h out, both included,
+    and less from step to step."""
+    case = _case(("lstm", 20), inputs=6, lanes=80, cols=20, posts=20, wide=True, pipeline="flat",
+                 steps=1)
+    layout, codes, golden = build(case)
+    words = expected_words(layout, golden)
+    (observed,) = simulate_engine(layout, [Scenario(
+        words=input_words(layout, codes)[:1], outputs=20, limit=100)])
+    assert observed.words == words[:20]
+    assert observed.cycles == layout.schedule.total_cycles([1]) <= 16
+    assert layout.schedule.interval <= 14
 
 
 @pytest.mark.parametrize(("layers", "options", "clipped"), [

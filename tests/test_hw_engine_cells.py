@@ -47,6 +47,7 @@ CASES = {
     "coupled_mixed": _case((*LSTM, COUPLED), LSTM, (*GRU, CLIP), (*LSTM, COUPLED), lanes=5,
                            **STATES),
     "coupled_shallow": _case(LSTM, (*LSTM, COUPLED), pipeline="shallow", lanes=3),
+    "coupled_flat": _case((*LSTM, COUPLED), (*GRU, CLIP), pipeline="flat", lanes=3),
     "coupled_posts": _case((*LSTM, COUPLED), RNN, posts=4, cols=4, lanes=8),
     "peephole": _case((*LSTM, PEEPHOLE), HEAD),
     "peephole_one": _case(("lstm", 1, PEEPHOLE), inputs=1, lanes=1, steps=6),
@@ -56,6 +57,7 @@ CASES = {
     "peephole_alone": _case((*LSTM, PEEPHOLE), GRU, lanes=6, cols=2),
     "peephole_shallow": _case((*LSTM, PEEPHOLE), (*LSTM, TINY), pipeline="shallow", cols=4,
                               lanes=7),
+    "peephole_flat": _case((*LSTM, PEEPHOLE), (*LSTM, TINY), pipeline="flat", lanes=9),
     "peephole_posts": _case((*LSTM, PEEPHOLE), (*LSTM, ALL), posts=4, cols=2, lanes=12),
     "peephole_wide": _case(("lstm", 20, PEEPHOLE), inputs=30, lanes=80, cols=8, posts=8, wide=True,
                            sequences=1),
@@ -91,6 +93,8 @@ CASES |= {
                          (*RNN, own("thresholded_relu")), posts=4, cols=2, lanes=8),
     "curve_shallow": _case((*LSTM, own("hard_sigmoid", "leaky_relu", "relu")),
                            (*GRU, own("hard_sigmoid", "relu")), pipeline="shallow", cols=4),
+    "curve_flat": _case((*GRU, own("hard_sigmoid", "relu")), (*GRU_BEFORE, own("tanh", "softplus")),
+                        pipeline="flat", posts=2, cols=4, **STATES),
     "curve_everything": _case(
         (*LSTM, own("scaled_tanh", "thresholded_relu", "affine", clip=0.8, peephole=1.0,
                     coupled=True)), (*LSTM, own("hard_sigmoid", "relu", "elu", peephole=0.5)),
@@ -121,6 +125,7 @@ REVERSED = {
                   ("linear", 3, (2, 3)), lanes=8),
     "shallow": _case(*both(GRU_BEFORE, own("softsign", "softplus")), ("linear", 3, (0, 1)),
                      pipeline="shallow"),
+    "flat": _case(*both(LSTM, PEEPHOLE), ("linear", 3, (0, 1)), pipeline="flat"),
 }
 
 
@@ -129,7 +134,7 @@ def test_reversed(case):
     run_case(case)
 
 
-@pytest.mark.parametrize("pipeline", ["deep", "shallow"])
+@pytest.mark.parametrize("pipeline", ["deep", "shallow", "flat"])
 def test_wait_for_the_cell_state(pipeline):
     """A cycle less between the two phases of an LSTM with peepholes, and its words are wrong."""
     layout, codes, golden = build(_case(("lstm", 3, PEEPHOLE), lanes=9, inputs=1, steps=6,

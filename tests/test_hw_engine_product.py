@@ -26,6 +26,8 @@ CASES = {
     "shallow": _case(LSTM, PRODUCT, LAST, pipeline="shallow"),
     "shallow_gru": _case(GRU, PRODUCT, lanes=2, pipeline="shallow"),
     "shallow_alone": _case(PRODUCT, pipeline="shallow"),
+    "flat": _case(GRU, PRODUCT, LAST, pipeline="flat", lanes=3),
+    "flat_alone": _case(PRODUCT, pipeline="flat"),
     "argmax": _case(GRU, PRODUCT, argmax=True), "embedding": _case(GRU, PRODUCT, embedding=(7, 3)),
     "states": _case(GRU, PRODUCT, LSTM, LAST, **STATES),
     "narrow": _case(LSTM, PRODUCT, LAST, options={"act_width": 4}, scale=6.0),

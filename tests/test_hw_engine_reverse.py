@@ -61,6 +61,8 @@ CASES = {
     "load": _case(*GRU, FINAL, load_weights=True),
     "shallow": _case(*LSTM, *both("gru", 4, (0, 1)), ("linear", 4, UPPER), pipeline="shallow"),
     "shallow_embedding": _case(*GRU, FINAL, pipeline="shallow", embedding=(5, 4), posts=2, cols=4),
+    "flat": _case(*LSTM, *both("gru", 4, (0, 1)), ("linear", 4, UPPER), pipeline="flat"),
+    "flat_embedding": _case(*GRU, FINAL, pipeline="flat", embedding=(5, 4), posts=2, cols=4),
     "pack": _case(*LSTM, HEAD, pack=True),
     "branch_beside": _case(*GRU, HEAD, ("rnn", 4, INPUT), ("linear", 3, (2, 3))),
     "branches_beside": _case(*GRU, ("lstm", 3, (0, 1)), ("rnn", 4, INPUT), ("gru", 3, (3,)),

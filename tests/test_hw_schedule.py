@@ -7,6 +7,7 @@ import pytest
 from networks import make_batch, make_integer, make_network
 
 from hw.engine import make_layout
+from hw.pipeline import FLAT, SHALLOW
 from hw.program import Op, Source, make_program
 from hw.schedule import Latencies, make_schedule
 
@@ -102,7 +103,8 @@ def random_program(seed: int):
 
 def random_latencies(seed: int) -> Latencies:
     rng = np.random.default_rng(seed)
-    return Latencies(mac=int(rng.integers(2, 12)), post=int(rng.integers(1, 40)), output=2, dump=2)
+    return Latencies(mac=int(rng.integers(2, 12)), post=int(rng.integers(1, 40)),
+                     output=int(rng.integers(0, 4)), dump=2, start=int(rng.integers(0, 2)))
 
 
 @pytest.mark.parametrize("seed", range(60))
@@ -123,7 +125,8 @@ def test_sound_and_tight(seed):
                 values[k] += 1
     for k in range(2):
         # A constant interval is worth a cycle where input and array take the same time.
-        constant = k == 0 and schedule.sweeps[0].length == program.network.inputs and tails[0] == 1
+        constant = (k == 0 and schedule.sweeps[0].length == program.network.inputs and tails[0] == 1
+                    and schedule.latencies.start)
         # Results that leave one by one are worth what they take.
         length = schedule.sweeps[0].length_last if k else schedule.sweeps[0].length
         leaving = sum(phase.units for phase in program.outputs(bool(k))) == length + tails[k]
@@ -192,6 +195,15 @@ def test_total_cycles_counts_each_part():
     assert schedule.sweeps[0].length_last == 6 + wait + 2 + 2
     first = 4 + schedule.interval + schedule.sweeps[0].length_last
     assert schedule.total_cycles([2]) == first + 5 + 10 + 2 + 1
+
+
+@pytest.mark.parametrize(("pipeline", "alone", "interval"), [(SHALLOW, 22, 16), (FLAT, 16, 14)])
+def test_few_cycles_from_port_to_port(pipeline, alone, interval):
+    """A small LSTM with a multiplier for nearly every weight; ``test_hw_engine`` measures it."""
+    program = make_program(integer_network(("lstm", 20), inputs=6), lanes=80, cols=20, posts=20,
+                           wide=True, pipeline=pipeline)
+    schedule = make_layout(program).schedule
+    assert (schedule.total_cycles([1]), schedule.interval) == (alone, interval)
 
 
 @pytest.mark.parametrize(("kwargs", "message"), [

@@ -4,6 +4,7 @@ from amaranth import *
 
 from hw.layout import Layout
 from hw.loader import Loader
+from hw.pipeline import FLAT
 
 from .bench import Bench, Proof
 from .layouts import layout_of
@@ -24,12 +25,12 @@ def _loader(layout: Layout) -> Bench:
     firsts = Signal(2)
     filling, taken, waiting = Signal(), Signal(), Signal(range(3))
     loading = dut.loading if network.loads_state else C(0)
-    loaded = Signal()
+    loaded, at_once = Signal(), C(0) if program.start else filling
     m.d.comb += [
         taken.eq(dut.valid & dut.ready & dut.weights_loaded & ~loading),
         filling.eq(taken & (dut.last | (place == words - 1))),
         dut.release.eq(end & running),
-        dut.start.eq(start & (waiting != 0) & (~running | dut.release))]
+        dut.start.eq(start & ((waiting != 0) | at_once) & (~running | dut.release))]
     m.d.sync += [
         loaded.eq(dut.weights_loaded),
         running.eq(dut.start | (running & ~dut.release)),
@@ -57,8 +58,16 @@ def _loader(layout: Layout) -> Bench:
         bench.claim("states only where nothing runs or waits",
                     ~(dut.weights_loaded & loading & dut.ready) | (~running & (banks == 0)))
     bench.claim("waiting where a full bank has not started", dut.waiting == (waiting != 0))
-    bench.claim("step_ready tells it a cycle ahead",
-                dut.step_ready == (waiting + filling - dut.start != 0))
+    if program.start:
+        bench.claim("step_ready tells it a cycle ahead",
+                    dut.step_ready == (waiting + filling - dut.start != 0))
+    else:
+        bench.claim("step_ready in the cycle of the last word",
+                    dut.step_ready == ((waiting != 0) | filling))
+        bench.claim("first and last of a step that starts with its last word",
+                    (waiting != 0) | ~filling | (
+                        (dut.step_first == first) & (dut.step_last == dut.last)))
+        bench.cover("a step starts with its last word", dut.start & filling & (waiting == 0))
     bench.claim("first and last of the bank that is next",
                 (waiting == 0) | ((dut.step_first == firsts[0]) & (dut.step_last == lasts[0])))
     accepted = dut.valid & (dut.ready & dut.weights_loaded)
@@ -117,6 +126,10 @@ def _proof(name: str, says: str, layout: Layout, **more) -> Proof:
 PROOFS = [
     _proof("5 elements by 2", "two banks, ready only with room, places, first and last, errors",
            layout_of(("rnn", 4), inputs=5, cols=2), quick=True),
+    _proof("flat, 5 elements by 2", "the same where a step may start with its last word",
+           layout_of(("rnn", 4), inputs=5, cols=2, pipeline=FLAT), quick=True),
+    _proof("flat, initial states", "the same; states only where nothing runs",
+           layout_of(("lstm", 2), inputs=2, loads=True, pipeline=FLAT)),
     _proof("tokens", "the same; ids outside the table too",
            layout_of(("rnn", 4), embedding=(5, 3))),
     _proof("initial states", "the same; states only where nothing runs",
