@@ -96,7 +96,8 @@ def claims(records: dict) -> list:
               stage=STAGE, passed=whole and all(r["pairs"] == len(PAIRS) for r in good.values())),
         Claim(claim="After a reset in any cycle the core is as new",
               check="resets at random cycles, also in cycles that follow each other, while weights "
-                    "or states come in, and while the output is held up; what follows is compared",
+                    "or states come in, while the output is held up, and in broken input; what "
+                    "follows is compared",
               figure=f"{total('resets'):,} resets, at least "
                      f"{min((r['points'] for r in good.values()), default=0):,} compared points a "
                      f"configuration, {total('reset_words'):,} values",
@@ -118,8 +119,9 @@ def claims(records: dict) -> list:
 
 def section(records: dict) -> str:
     good = {name: r for name, r in records.items() if r["failure"] is None}
-    shown = {"pairs": "pairs", "pair_words": "values", "pair_cycles": "cycles", "resets": "resets",
-             "points": "points", "reset_words": "values", "broken_words": "values, broken input",
+    shown = {"pairs": "pairs of patterns", "pair_words": "values", "pair_cycles": "cycles",
+             "resets": "resets", "points": "points", "reset_words": "values behind them",
+             "broken_words": "values of broken input and behind it",
              "clipped": "saturations counted"}
     rows = [[f"`{name}`", *(count(r[key]) for key in shown),
              count(sum(kind["errors"] for kind in r["broken"].values()))]
@@ -140,5 +142,7 @@ def section(records: dict) -> str:
         "*Broken input*. " + contract.__doc__.split("\n\n", 1)[1].strip().replace("``", "`"),
         "A trial is a stream of the kind with a correct sequence at its heels, under random "
         "patterns, and another correct sequence on the core at rest, whose cycles are compared as "
-        "well. The values of the broken sequences are compared too.",
+        "well. The values of the broken sequences are compared too. Faults round a core, of which "
+        "each is found by one of these checks and by no plain run, are in "
+        "`tests/test_signoff_stress.py`.",
         table(["kind", "configurations", "trials", "errors counted"], kinds)))
