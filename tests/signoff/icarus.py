@@ -16,9 +16,9 @@ from sim.counters import counters_difference
 from sim.ports import read_ports
 from sim.stimulus import Stimulus
 
-from .unknown import payload_of
+from .unknown import PAYLOADS, payload_of
 
-__all__ = ["Seen", "find_icarus", "play"]
+__all__ = ["Seen", "compare", "find_icarus", "play", "version"]
 
 REMEDY = ("Icarus Verilog is missing, the simulator with unknown bits: install iverilog with the "
           "system's package manager")
@@ -61,9 +61,7 @@ module bench;
         m_axis_tready = !paused || go[cycle % {pattern}][1];
         #4 unknown = 0; event_ = 0;
         {checks}
-        if (unknown) begin
-          $fdisplay(log, "end unknown"); $finish; #10;
-        end
+        if (unknown) $finish;
         moved = s_axis_tvalid && s_axis_tready;
         if (moved) begin
           if (accepted == 0) first_in = cycle;
@@ -91,8 +89,8 @@ module bench;
         tick;
       end
       if (report)
-        $fdisplay(log, "end %0d %0d %0d %0d %0d %0d %0d %0d", accepted, started, first_in, last_out,
-                  cycle, status_errors, status_saturations, idle);
+        $fdisplay(log, "end %0d %0d %0d %0d %0d %0d %0d %0d", cycle, accepted, started, first_in,
+                  last_out, status_errors, status_saturations, idle);
       else
         $fdisplay(log, "cut %0d", cycle);
     end
@@ -126,6 +124,7 @@ class Seen:
     cycles : int
         Simulated behind a reset, so with all outputs looked at.
     resets : int
+        One of them in mid-sequence.
     """
 
     difference: str | None
@@ -143,6 +142,7 @@ def find_icarus() -> dict:
 
 
 def version(program: str) -> str:
+    """As "11.0"."""
     done = subprocess.run([program, "-V"], capture_output=True, text=True, check=False)
     return re.search(r"version (\S+)", done.stdout)[1]
 
@@ -169,7 +169,7 @@ def _bench(manifest: dict, ports, count: int, step: int, cut: int, limit: int, q
         when = f"{valid} === 1'b1 && " if valid else ""
         checks.append(f'if ({when}(^{name}) === 1\'bx) begin unknown = 1; '
                       f'$fdisplay(log, "x {name} %0d %b", cycle, {name}); end')
-    offer = ["m_axis_tdata", "m_axis_tlast", *(["m_axis_tkeep"] if "m_axis_tkeep" in widths else [])]
+    offer = [name for name in PAYLOADS["m_axis_tvalid"] if name in widths]
     return _BENCH.format(
         name=manifest["name"], last=widths["s_axis_tdata"], count=count, pattern=PATTERN,
         inputs="\n  ".join(f"reg [{widths[n] - 1}:0] {n};" for n in inputs
@@ -223,7 +223,7 @@ def play(text: str, manifest: dict, stimulus: Stimulus, folder: Path, *, seed: i
                               text=True, check=False, errors="replace")
         if done.returncode:
             raise RuntimeError(f"Icarus: {(done.stderr + done.stdout).strip()[:500]}")
-    return _compare((folder / "events.txt").read_text(), manifest, ports, stimulus)
+    return compare((folder / "events.txt").read_text(), manifest, stimulus)
 
 
 def _limbs(column: list, width: int) -> np.ndarray:
@@ -247,41 +247,46 @@ def _feed(checker: Checker, ports, events: list) -> None:
         checker.output(data, column("o", 2, "m_axis_tlast")[:, 0] != 0, keep)
 
 
-def _compare(log: str, manifest: dict, ports, stimulus: Stimulus) -> Seen:
-    words = cycles = resets = 0
-    events, violations, first, runs = [], 0, None, 0
+def compare(log: str, manifest: dict, stimulus: Stimulus) -> Seen:
+    """What the bench's log shows."""
+    seen = {"difference": None, "words": 0, "cycles": 0, "resets": 0}
+    events, runs = [], 0
     for line in log.splitlines():
         kind, *rest = event = line.split()
         if kind == "x":
-            first = f"{rest[0]} is {rest[2]} in cycle {rest[1]} after reset {resets + 1}"
-            break
-        if kind == "v":
-            first = f"output stream: a word was {rest[0]} before it was accepted"
-            break
-        if kind == "cut":
-            resets += 1
-            cycles += int(rest[0])
-        elif kind == "end":
-            accepted, started, first_in, last_out, simulated, *status = map(int, rest)
-            checker = Checker.of_core(stimulus, manifest)
-            _feed(checker, ports, events)
-            difference = checker.first() or checker.finish(simulated) or counters_difference(
-                stimulus, steps=started, accepted=accepted, errors=status[0],
-                saturations=status[1], idle=status[2], violations=0)
-            words += checker.words
-            cycles += simulated
-            resets += 1
-            runs += 1
-            if difference:
-                first = difference["message"]
-                break
-            if runs == 1 and last_out - first_in + 1 != stimulus.predicted_cycles:
-                first = f"cycles: measured {last_out - first_in + 1}, predicted " \
-                        f"{stimulus.predicted_cycles}"
-                break
-            events = []
+            seen["difference"] = (f"{rest[0]} is {rest[2]} in cycle {rest[1]} after reset "
+                                  f"{seen['resets'] + 1}")
+        elif kind == "v":
+            seen["difference"] = f"output stream: a word was {rest[0]} before it was accepted"
+        elif kind in ("cut", "end"):
+            seen["resets"] += 1
+            seen["cycles"] += int(rest[0])
         else:
             events.append(event)
-    if first is None and (runs, words) != (2, 2 * stimulus.words):
-        first = f"only {runs} runs and {words} values"
-    return Seen(difference=first, words=words, cycles=cycles, resets=resets)
+        if kind == "end":
+            words, seen["difference"] = _result(events, list(map(int, rest)), manifest, stimulus,
+                                                unpaused=not runs)
+            seen["words"] += words
+            events, runs = [], runs + 1
+        if seen["difference"]:
+            return Seen(**seen)
+    if (runs, seen["words"]) != (2, 2 * stimulus.words):
+        seen["difference"] = f"only {runs} runs and {seen['words']} values"
+    return Seen(**seen)
+
+
+def _result(events: list, counters: list, manifest: dict, stimulus: Stimulus, *,
+            unpaused: bool) -> tuple:
+    """Values compared of a whole run, and the first difference in words or None."""
+    simulated, accepted, steps, first_in, last_out, errors, saturations, idle = counters
+    checker = Checker.of_core(stimulus, manifest)
+    _feed(checker, read_ports(manifest), events)
+    difference = checker.first() or checker.finish(simulated) or counters_difference(
+        stimulus, steps=steps, accepted=accepted, errors=errors, saturations=saturations,
+        idle=idle, violations=0)
+    if difference:
+        return checker.words, difference["message"]
+    cycles, predicted = last_out - first_in + 1, stimulus.predicted_cycles
+    if unpaused and cycles != predicted:
+        return checker.words, f"cycles: measured {cycles}, predicted {predicted}"
+    return checker.words, None

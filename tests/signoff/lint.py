@@ -16,8 +16,8 @@ __all__ = ["WAIVERS", "Waivers", "signed_indices", "warnings"]
 WAIVERS = Path(__file__).with_name("waivers.toml")
 _NAME = r"(?:\\\S+ |[A-Za-z_$][\w$]*)"
 _INDEX = re.compile(rf"({_NAME})\s*\[(?!\d+(?::\d+)?\])")   # not of a number or two
-_SIGNED = re.compile(rf"^ *(?:input|output|wire|reg|integer)? *(?:wire|reg)? *signed [^;]*?({_NAME}) *"
-                     r"(?:=|;|\[|,)", re.M)
+_SIGNED = re.compile(rf"^ *(?:(?:input|output|wire|reg) +)+signed *(?:\[\d+:\d+\])? *({_NAME})",
+                     re.M)
 _LINE = re.compile(r"^%(Error|Warning)(?:-([A-Z]+))?: (?:([^:\s]+):\d+:\d+: )?(.*)$", re.M)
 
 

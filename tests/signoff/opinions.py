@@ -25,7 +25,7 @@ TITLE = "Other simulators, unknown and random power-up"
 STAGE, PER_CONFIGURATION = "V2", True
 QUICK = ("rnn-relu",)
 SEEDS = 20         # power-up states
-ENCODED = ("lstm", "gru", "rnn-relu")  # enough for a third opinion: half a minute each
+ENCODED = ("lstm", "rnn-relu")  # enough for a third opinion: it takes half a minute
 
 
 def cases(quick: bool) -> list:

@@ -14,7 +14,7 @@ __all__ = ["Bare", "bare", "join", "modules"]
 
 _MODULE = re.compile(r"^module .*?^endmodule$", re.S | re.M)
 _REGISTER = re.compile(r"^( *reg (?:signed )?(?:\[\d+:0\] )?)(\S[^;\[]*? = [^;]*);$", re.M)
-_ATTRIBUTE = re.compile(r"^ *\(\* init = [^*]* \*\)\n", re.M)  # of wires that are a register's other names
+_OTHER_NAME = re.compile(r"^ *\(\* init = [^*]* \*\)\n", re.M)  # a wire's, for a register
 _MEMORY = re.compile(r"^ *reg (?:\[\d+:0\] )?(\S+) \[\d+:0\];$", re.M)
 # A register of the writer's own: in Verilog of before 2012 its power-up value is what makes an
 # `always @*` run at the beginning.
@@ -90,10 +90,11 @@ def bare(text: str) -> Bare:
             body = body.replace(contents[0], "")
         return body
 
-    text = _MODULE.sub(module, _ATTRIBUTE.sub("", text))
+    text = _MODULE.sub(module, _OTHER_NAME.sub("", text))
     # The model of a block memory: contents are those of its parameters, if there are any.
     text = text.replace("bytes[k] = INIT[", "if (|INIT) bytes[k] = INIT[")
-    left = [line for line in re.findall(r"^ *reg .* = .*;$", text, re.M) if not _STARTER.search(line)]
+    left = [line for line in re.findall(r"^ *reg .* = .*;$", text, re.M)
+            if not _STARTER.search(line)]
     if left:
         raise ValueError(f"A register keeps its power-up value: {left[0].strip()}")
     return Bare(text=text, **counts)

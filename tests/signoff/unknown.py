@@ -73,8 +73,8 @@ def _certain_writes(text: str) -> str:
             body = body.replace(";\n", ";\n  integer place;\n", 1)
         made.append(body)
     text = "\n".join(made) + "\n"
-    left = re.findall(r"^ *(?:(?:else )?if \((?!\(\^|.* !== 1'b0\)).*|casez?x?\b.*|.*always @\*.*)$",
-                      text, re.M)
+    left = [line for line in re.findall(r"^.*(?:\bif \(|\bcase|always @\*).*$", text, re.M)
+            if "!== 1'b0)" not in line and "=== 1'bx)" not in line]
     if left:
         raise ValueError(f"A choice could hide an unknown bit: {left[0].strip()}")
     return text
