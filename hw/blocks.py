@@ -122,7 +122,8 @@ class Ram(wiring.Component):
         if cols > 1:
             mask = (1 << width) - 1
             init = [[(word >> (k * width)) & mask for k in range(cols)] for word in init]
-        m.submodules.memory = memory = Memory(shape=shape, depth=self._depth, init=init,
+        # A single word as well has an address, of a bit.
+        m.submodules.memory = memory = Memory(shape=shape, depth=max(2, self._depth), init=init,
                                               attrs={"no_rw_check": 1})
         read = memory.read_port(domain="sync" if self.latency else "comb")
         m.d.comb += read.addr.eq(self.r_addr)

@@ -104,6 +104,8 @@ class Combine(wiring.Component):
 
     def _is_there(self, tag) -> Value:
         """The tag's unit is none of those that only fill up the last group."""
+        if self._layout.program.posts == 1:
+            return C(1)
         return ~(tag.boundary & (self._post > tag.present))
 
     def _second_function(self, m: Module, at, tags, argument) -> Value:

@@ -43,7 +43,7 @@ class Drain(wiring.Component):
         kept |= {} if not program.max_steps else {
             "to_sequence": int(phase.to_sequence), "reverse": int(phase.reverse),
             "sequence_end": int(not any(p.to_sequence for p in later))}
-        if program.loose:
+        if program.loose and program.posts > 1:
             kept["present"] = phase.units - (phase.groups - 1) * phase.posts - 1
         if program.names_gates:
             gates = phase.row_gates

@@ -194,7 +194,7 @@ class Layout:
     def row_tag(self) -> data.StructLayout:
         """A row of every post on its way through the element-wise pipelines."""
         some = {"style": self.style_bits} if self.style_bits else {}
-        if self.program.loose:
+        if self.program.loose and self.program.posts > 1:
             some["present"] = range(self.program.posts)  # last post with a unit in the last group
         if self.program.pools:
             some["first"] = 1        # the sequence's first step

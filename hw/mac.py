@@ -154,12 +154,15 @@ class MacArray(wiring.Component):
             lanes.append(lane)
         # A pass of few rows may be followed early: its token ends where the next begins. Where all
         # passes are full, no such signal crosses the array.
-        first, others = Signal(name="token"), Signal(self._lanes // self._posts - 1, name="tokens")
-        m.d.sync += [first.eq(control.last), others.eq(Cat(first, others))]
-        if self._short:
-            with m.If(control.last):
-                m.d.sync += others.eq(0)
-        tokens = [first, *others]
+        tokens = [first := Signal(name="token")]
+        m.d.sync += first.eq(control.last)
+        if self._lanes > self._posts:
+            others = Signal(self._lanes // self._posts - 1, name="tokens")
+            m.d.sync += others.eq(Cat(first, others))
+            if self._short:
+                with m.If(control.last):
+                    m.d.sync += others.eq(0)
+            tokens.extend(others)
         self._fetch(m, lanes, tokens, "sum", self.rows)
         if self._split:
             self._fetch(m, lanes, tokens, "first_part", self.first_parts)

@@ -154,6 +154,9 @@ class FastSimulator:
         From ``find_simulator``, where many cores are built.
     optimise : bool
         False: built in a third of the time, runs at a tenth of the speed.
+    random_start : bool
+        ``power_up`` makes random what the Verilog leaves open: registers and memories without a
+        value at the beginning, and x. Otherwise it is zero.
 
     Raises
     ------
@@ -162,7 +165,8 @@ class FastSimulator:
     """
 
     def __init__(self, rtl: Path, manifest: dict, build_dir: Path, *,
-                 simulator: Simulator | None = None, optimise: bool = True):
+                 simulator: Simulator | None = None, optimise: bool = True,
+                 random_start: bool = False):
         rtl = Path(rtl)
         if not rtl.is_file():
             raise ValueError(f"Verilog file {rtl} must exist; generate the core first")
@@ -172,11 +176,11 @@ class FastSimulator:
         folder = Path(build_dir).resolve()
         self.path = build_library(with_models(rtl, manifest, folder), manifest["name"],
                                   self.ports.widths["s_axis_tdata"], folder, self.simulator,
-                                  optimise=optimise)
+                                  optimise=optimise, random_start=random_start)
         self.build_seconds = time.monotonic() - started
         self._library = ctypes.CDLL(str(self.path))
         for name, result, arguments in (
-                ("gw_size", ctypes.c_uint64, []), ("gw_new", ctypes.c_void_p, []),
+                ("gw_size", ctypes.c_uint64, []), ("gw_new", ctypes.c_void_p, [ctypes.c_int]),
                 ("gw_free", None, [ctypes.c_void_p]), ("gw_reset", None, [ctypes.c_void_p]),
                 ("gw_run", None, [ctypes.c_void_p, ctypes.POINTER(_Run)])):
             function = getattr(self._library, name)
@@ -185,8 +189,18 @@ class FastSimulator:
             raise SimulationError(f"{self.path} does not match this version: delete it")
         limbs = {name: -(-self.ports.widths.get(port, 1) // 64) for name, port in _LOGS.items()}
         self._logs = {name: np.zeros((CAPACITY, k), np.uint64) for name, k in limbs.items()}
-        self._sim = self._library.gw_new()
+        self._random_start = random_start
+        self._sim = self._library.gw_new(0)
         self._status = {"errors": 0, "saturations": 0}  # before the run, since the last reset
+
+    def power_up(self, seed: int) -> None:
+        """Begin anew, before any reset, from random values by this seed: 1 to 2**31 - 1."""
+        if not self._random_start:
+            raise ValueError("Power-up can be random only in a core built with random_start")
+        if not isinstance(seed, int) or not 0 < seed < 1 << 31:
+            raise ValueError(f"Seed must be an integer from 1 to 2**31 - 1, not {seed!r}")
+        self._library.gw_free(self._sim)
+        self._sim = self._library.gw_new(seed)
 
     def close(self) -> None:
         """Let go of the library; for whoever loads hundreds of cores."""

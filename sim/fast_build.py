@@ -17,8 +17,8 @@ __all__ = ["build_library"]
 
 PREFIX = "Vcore"
 DRIVER = Path(__file__).with_name("fast_driver.cpp")
-_VERILATE = ("--cc", "-O3", "--x-assign", "fast", "--x-initial", "fast", "--no-timing",
-             "-Wno-fatal", "-Wno-lint", "-Wno-style", "--prefix", PREFIX)
+_VERILATE = ("--cc", "-O3", "--no-timing", "-Wno-fatal", "-Wno-lint", "-Wno-style", "--prefix",
+             PREFIX)
 _COMPILE = ("-std=gnu++20", "-fPIC", "-fvisibility=hidden", "-w",
             # Without this the loader would keep one copy of some symbols for all cores that a
             # process has loaded, and never let go of a core.
@@ -81,7 +81,8 @@ def _shared(simulator: Simulator, include: Path, key: str, folder: Path, level: 
 
 
 def build_library(rtl: Path, name: str, input_width: int, folder: Path,
-                  simulator: Simulator, *, optimise: bool = True) -> Path:
+                  simulator: Simulator, *, optimise: bool = True,
+                  random_start: bool = False) -> Path:
     """The shared library of a core, built unless ``folder`` holds it.
 
     Parameters
@@ -96,21 +97,25 @@ def build_library(rtl: Path, name: str, input_width: int, folder: Path,
     simulator : Simulator
     optimise : bool
         False: built in a third of the time, runs at a tenth of the speed.
+    random_start : bool
+        What the Verilog leaves open can be random; otherwise it is zero.
 
     Raises
     ------
     SimulationError
         The Verilog was refused, or its compilation failed.
     """
+    unknown = "unique" if random_start else "fast"
+    verilate = (*_VERILATE, "--x-assign", unknown, "--x-initial", unknown)
     env = os.environ | simulator.environment()
     include = _root(simulator, env) / "include"
     compiler = subprocess.run(["c++", "--version"], capture_output=True, text=True,
                               check=True).stdout
-    tools = "\0".join((str(simulator), str(include), compiler, *_VERILATE, *_COMPILE))
+    tools = "\0".join((str(simulator), str(include), compiler, *_COMPILE))
     key = hashlib.sha256(tools.encode()).hexdigest()[:16]
     text = rtl.read_bytes()
-    digest = hashlib.sha256("\0".join((tools, name, str(input_width), str(optimise))).encode()
-                            + DRIVER.read_bytes() + text).hexdigest()[:16]
+    design = "\0".join((tools, *verilate, name, str(input_width), str(optimise))).encode()
+    digest = hashlib.sha256(design + DRIVER.read_bytes() + text).hexdigest()[:16]
     target = folder / f"fast-{digest}.so"
     if target.is_file():
         return target
@@ -119,7 +124,7 @@ def build_library(rtl: Path, name: str, input_width: int, folder: Path,
         place = Path(place)
         (place / "core.v").write_bytes(text)
         shutil.copy(DRIVER, place / "driver.cpp")
-        _call([simulator.folder / "verilator", *_VERILATE, "--top-module", name, "--Mdir", ".",
+        _call([simulator.folder / "verilator", *verilate, "--top-module", name, "--Mdir", ".",
                "core.v"], f"Verilating {rtl}", cwd=place, env=env)
         slow = sorted(place.glob(f"{PREFIX}*__Slow.cpp"))
         fast = [*sorted(set(place.glob(f"{PREFIX}*.cpp")) - set(slow)), place / "driver.cpp"]

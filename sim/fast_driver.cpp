@@ -88,14 +88,22 @@ template <typename Port> void offer(Port &port, const uint64_t *words, uint64_t 
     }
 }
 
+// What a model built for it leaves open is random by the seed; 0: zero.
+VerilatedContext *start(VerilatedContext &context, int seed) {
+    context.randReset(seed ? 2 : 0);
+    context.randSeed(seed);
+    return &context;
+}
+
 }  // namespace
 
 extern "C" {
 
 struct Sim {
     VerilatedContext context;
-    Vcore top{&context, ""};
+    Vcore top;
     Offer before;
+    explicit Sim(int seed) : top{start(context, seed), ""} {}
 };
 
 }  // extern "C"
@@ -218,7 +226,9 @@ extern "C" {
 
 __attribute__((visibility("default"))) uint64_t gw_size() { return sizeof(Run); }
 
-__attribute__((visibility("default"))) Sim *gw_new() { return new Sim; }
+__attribute__((visibility("default"))) Sim *gw_new(int seed) {
+    return new Sim{seed};
+}
 
 __attribute__((visibility("default"))) void gw_free(Sim *sim) {
     sim->top.final();

@@ -164,7 +164,9 @@ def test_name_wrong(name):
      {"argmax": True}),
     ((("lstm", 4, {"peephole": 1.0, "coupled": True}), ("gru", 3, {"functions": ["elu", "relu"]})),
      {}, {"posts": 2, "cols": 2, "wide": True}),
-], ids=["plain", "states", "both", "mean", "special"])
+    ((("lstm", 4, {"functions": ["elu", "relu", "tanh"]}),), {}, {}),
+    ((("lstm", 4),), {}, {"posts": 4, "cols": 4, "pipeline": "shallow"}),
+], ids=["plain", "states", "both", "mean", "special", "special-one-post", "one-word"])
 def test_no_signal_without_bits(layers, network, array):
     """Some tools take ``[-1:0]`` for two bits, some refuse it."""
     net = make_network(*layers, **network)

@@ -135,6 +135,8 @@ def test_wrong_arguments(core, place):
         FastSimulator(folder / "missing.v", manifest, folder / "build")
     with pytest.raises(ValueError, match="Seed must be an integer from 0"):
         core.run(golden(LENGTHS), seed=-1)
+    with pytest.raises(ValueError, match="only in a core built with random_start"):
+        core.power_up(1)
     with pytest.raises(ValueError, match="source must be an integer from 0 to 255, not 256"):
         Pauses(source=256)
     with pytest.raises(ValueError, match="must pause something"):
