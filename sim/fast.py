@@ -135,6 +135,9 @@ class FastSimulator:
         From ``find_simulator``, where many cores are built.
     optimise : bool
         False: built in a third of the time, runs at a tenth of the speed.
+    select : str or None
+        An input of up to 32 bits that the core has beside its own, for several cores in one; 0
+        until ``select`` says otherwise.
 
     Raises
     ------
@@ -143,7 +146,8 @@ class FastSimulator:
     """
 
     def __init__(self, rtl: Path, manifest: dict, build_dir: Path, *,
-                 simulator: Simulator | None = None, optimise: bool = True):
+                 simulator: Simulator | None = None, optimise: bool = True,
+                 select: str | None = None):
         rtl = Path(rtl)
         if not rtl.is_file():
             raise ValueError(f"Verilog file {rtl} must exist; generate the core first")
@@ -153,11 +157,12 @@ class FastSimulator:
         folder = Path(build_dir).resolve()
         self.path = build_library(with_models(rtl, manifest, folder), manifest["name"],
                                   self.ports.widths["s_axis_tdata"], folder, self.simulator,
-                                  optimise=optimise)
+                                  optimise=optimise, select=select)
         self.build_seconds = time.monotonic() - started
         self._library = ctypes.CDLL(str(self.path))
+        selects = [("gw_select", None, [ctypes.c_void_p, ctypes.c_uint32])] if select else []
         for name, result, arguments in (
-                ("gw_size", ctypes.c_uint64, []), ("gw_new", ctypes.c_void_p, []),
+                *selects, ("gw_size", ctypes.c_uint64, []), ("gw_new", ctypes.c_void_p, []),
                 ("gw_free", None, [ctypes.c_void_p]), ("gw_reset", None, [ctypes.c_void_p]),
                 ("gw_run", None, [ctypes.c_void_p, ctypes.POINTER(_Run)])):
             function = getattr(self._library, name)
@@ -167,6 +172,12 @@ class FastSimulator:
         limbs = {name: -(-self.ports.widths.get(port, 1) // 64) for name, port in _LOGS.items()}
         self._logs = {name: np.zeros((CAPACITY, k), np.uint64) for name, k in limbs.items()}
         self._sim = self._library.gw_new()
+
+    def select(self, value: int) -> None:
+        """Begin again at power-up, with this value at the input ``select``."""
+        self._library.gw_free(self._sim)
+        self._sim = self._library.gw_new()
+        self._library.gw_select(self._sim, value)
 
     def close(self) -> None:
         """Let go of the library; for whoever loads hundreds of cores."""
@@ -255,6 +266,33 @@ class FastSimulator:
             starts=np.concatenate(starts) - run.first_in, resets=len(resets),
             simulated_cycles=simulated + run.cycle, difference=difference, seconds=seconds,
             wall_seconds=time.monotonic() - wall)
+
+    def events(self, stimulus: Stimulus, *, seed: int, flips, cycles: int) -> bytes:
+        """All that the core shows, from a reset on, of input whose ``last`` is wrong.
+
+        For comparing a core with another one: golden says nothing of such input.
+
+        Parameters
+        ----------
+        stimulus : Stimulus
+        seed : int >= 0
+            Of the pauses.
+        flips : bool (input words,)
+            Where ``last`` is the opposite.
+        cycles : int
+            After which the run ends, at the latest.
+        """
+        run, (_, last) = self._prepare(stimulus, seed, Pauses())
+        last[:-1] ^= np.asarray(flips, np.uint8)
+        run.max_cycles, seen = cycles, []
+        self._library.gw_reset(self._sim)
+        while run.cycle < run.max_cycles and run.still < run.quiet_limit:
+            self._library.gw_run(self._sim, run)
+            for name, log in self._logs.items():
+                count = getattr(run, f"{name.split('_')[0]}_count")
+                seen.append(log[:count].tobytes())
+        seen.append(bytes(run)[_Run.out_count.offset:])
+        return b"".join(seen)
 
     def _prepare(self, stimulus: Stimulus, seed: int, pauses: Pauses | None) -> tuple:
         """A run at its beginning, and the arrays that it points to."""

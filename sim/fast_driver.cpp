@@ -190,6 +190,13 @@ __attribute__((visibility("default"))) void gw_free(Sim *sim) {
     delete sim;
 }
 
+#ifdef SELECT
+// An input beside the core's own, at one value for all that the model does.
+__attribute__((visibility("default"))) void gw_select(Sim *sim, uint32_t value) {
+    sim->top.SELECT = value;
+}
+#endif
+
 // One cycle of reset with both streams at rest.
 __attribute__((visibility("default"))) void gw_reset(Sim *sim) {
     Vcore &top = sim->top;
