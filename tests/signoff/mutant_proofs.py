@@ -70,7 +70,7 @@ class Prover:
         yosys(_FLAT.format(boxes=boxes), self._folder)
         return read_graph((self._folder / "graph.aag").read_text(), SELECT)
 
-    def prove(self, mutants: list, *, seconds: int = 20) -> dict:
+    def prove(self, mutants: list, *, seconds: int = 60) -> dict:
         """Number of a mutant -> why it is the same as the core; None where that is not shown.
 
         Parameters

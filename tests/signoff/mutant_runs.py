@@ -36,9 +36,9 @@ class Told:
         few = case.stimulus(case.some(rng, steps=8))
         cuts = rng.integers(1, self._given.predicted_cycles // 2, size=CUTS).tolist()
         words = sum(len(sequence.inputs) for sequence in self._given.sequences)
-        # (name, what is sent, how); the first that tells is named.
+        # (name, what is sent, how); the first that tells is named, and most are told by a few steps.
         every, some = self._given, {"pauses": PAUSES[3]}
-        self._runs = [("no pauses", every, {}), ("pauses", every, {"pauses": PAUSES[0]}),
+        self._runs = [("few steps", few, {}), ("no pauses", every, {}), ("pauses", every, {"pauses": PAUSES[0]}),
                       ("slow output", every, {"pauses": PAUSES[2]}),
                       ("slow input", every, {"pauses": PAUSES[1]})]
         # Behind each reset something is compared: a second one would hide what the first left.
