@@ -6,13 +6,13 @@ from pathlib import Path
 
 from synth.tools import find_tool, run_tool
 
-__all__ = ["SELECT", "Mutant", "make_mutants", "yosys"]
+__all__ = ["BITS", "SELECT", "Mutant", "make_mutants", "yosys"]
 
 SELECT = "mutant"  # the input; 0: no fault
 BITS = 10
 # Whole words as they are in the source, less what nobody uses: that would make mutants that are
-# none.
-_READ = "read_verilog core.v; hierarchy -top {top}; proc; opt -full; wreduce; opt_clean; " \
+# none. Without opt_dff, which stumbles over registers that begin at one value and stay there.
+_READ = "read_verilog core.v; hierarchy -top {top}; proc; opt -full -noff; wreduce; opt_clean; " \
         "memory_collect; opt_clean"
 
 

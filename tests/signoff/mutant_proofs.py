@@ -5,6 +5,8 @@ its own are those registers alone that a simulation, or a counterexample, showed
 others it is claimed that their next values are the same, as are all outputs. ABC proves that of
 every state that can be reached (sequential sweeping, then property directed reachability).
 
+Outputs are what the protocol lets be seen of them: a word, or a record, while it is valid.
+
 First with memories and multipliers taken out: what they get is an output of the core then, what
 comes out of them an input. If that leaves too much freedom, with all of them in.
 """
@@ -15,20 +17,23 @@ import subprocess
 from pathlib import Path
 
 from .aiger import Graph, compose, read_graph, simulate
-from .mutant_netlists import SELECT, yosys
+from .mutant_netlists import BITS, SELECT, yosys
 
 __all__ = ["Prover"]
 
-_FLAT = """read_rtlil mutants.il
-{boxes}
+_READ = "read_rtlil mutants.il; read_verilog seen.v; hierarchy -top seen; proc\n"
+_FLAT = """{boxes}
+flatten; {evert}
 opt_clean
 memory -nomap; memory_map
 setundef -zero -init; setundef -zero
-opt -full -nodffe -nosdff; techmap; opt -fast -nodffe -nosdff
-dffunmap; opt -fast -nodffe -nosdff; aigmap; opt_clean
+opt -full -noff; techmap; opt -fast -noff
+dffunmap; opt -fast -noff; aigmap; opt_clean
 write_aiger -ascii -zinit -symbols graph.aag
 """
 STAGES = ("boxes", "whole")
+# Port -> what says that it is valid, for all ports that begin so.
+_VALID = {"m_axis_t": "m_axis_tvalid", "trace_h_": "trace_h_valid", "trace_c_": "trace_c_valid"}
 
 
 def _abc() -> Path:
@@ -39,6 +44,23 @@ def _abc() -> Path:
     return Path(found.origin).with_name("yosys-abc")
 
 
+def _seen(top: str, ports: list) -> str:
+    """A module around the core that shows of it what is valid, and selects the mutant."""
+    ports = [*ports, {"name": SELECT, "direction": "in", "width": BITS}]
+    lines = [f"module seen({', '.join(port['name'] for port in ports)});"]
+    links = []
+    for port in ports:
+        name, width, out = port["name"], port["width"], port["direction"] == "out"
+        lines.append(f"  {port['direction']}put [{width - 1}:0] {name};")
+        links.append(f".{name}({f'core_{name}' if out else name})")
+        valid = next((valid for start, valid in _VALID.items()
+                      if name.startswith(start) and name != valid), None)
+        if out:
+            shown = f"core_{valid} ? core_{name} : {width}'d0" if valid else f"core_{name}"
+            lines += [f"  wire [{width - 1}:0] core_{name};", f"  assign {name} = {shown};"]
+    return "\n".join([*lines, f"  {top} core({', '.join(links)});", "endmodule", ""])
+
+
 class Prover:
     """Proofs about the mutants of one netlist.
 
@@ -47,30 +69,32 @@ class Prover:
     folder : Path
         With ``mutants.il`` and ``mutants.txt`` of ``make_mutants``.
     top : str
+    ports : list of dict
+        The core's, as in its manifest.
     """
 
-    def __init__(self, folder: Path, top: str):
+    def __init__(self, folder: Path, top: str, ports: list):
         self._folder, self._top, self._abc = folder, top, _abc()
+        (folder / "seen.v").write_text(_seen(top, ports))
 
     def graph(self, stage: str) -> Graph:
         """Of the core with its mutants, with memories and multipliers as boxes, or whole."""
-        boxes = f"hierarchy -top {self._top}; flatten"
+        boxes = evert = ""
         if stage == "boxes":
-            yosys("read_rtlil mutants.il; select -write with.txt */t:$mem_v2 */t:$mul\n"
-                  f"select -write parents.txt */t:{self._top}.*\n", self._folder)
+            yosys(f"{_READ}select -write with.txt */t:$mem_v2 */t:$mul\n"
+                  f"select -write parents.txt */t:{self._top}*\n", self._folder)
             holding, parents = ({line.partition("/")[0] for line in
                                  (self._folder / name).read_text().splitlines()}
                                 for name in ("with.txt", "parents.txt"))
             mutated = set(re.findall(r" -module \\?(\S+)",
                                      (self._folder / "mutants.txt").read_text()))
-            leaves = sorted(holding - parents - mutated - {self._top})
-            if leaves:
-                boxes = (f"blackbox {' '.join(leaves)}; {boxes}\n"
-                         f"expose -evert {' '.join(f't:{leaf}' for leaf in leaves)}")
-        yosys(_FLAT.format(boxes=boxes), self._folder)
+            if leaves := sorted(holding - parents - mutated):
+                boxes = f"blackbox {' '.join(leaves)}"
+                evert = f"expose -evert {' '.join(f't:{leaf}' for leaf in leaves)}"
+        yosys(_READ + _FLAT.format(boxes=boxes, evert=evert), self._folder)
         return read_graph((self._folder / "graph.aag").read_text(), SELECT)
 
-    def prove(self, mutants: list, *, seconds: int = 60) -> dict:
+    def prove(self, mutants: list, *, seconds: int = 30) -> dict:
         """Number of a mutant -> why it is the same as the core; None where that is not shown.
 
         Parameters
@@ -92,7 +116,7 @@ class Prover:
         return told
 
     def _same(self, graph: Graph, mutant: int, own: set, stage: str, seconds: int) -> str | None:
-        for _ in range(8):
+        for _ in range(5):
             text, places = compose(graph, mutant, own)
             proved, apart = self._ask(text, seconds) if places else (True, ())
             if proved:

@@ -36,20 +36,27 @@ class Told:
         few = case.stimulus(case.some(rng, steps=8))
         cuts = rng.integers(1, self._given.predicted_cycles // 2, size=CUTS).tolist()
         words = sum(len(sequence.inputs) for sequence in self._given.sequences)
-        # (name, what is sent, how); the first that tells is named, and most are told by a few steps.
+        # (name, what is sent, how); the first that tells is named: for most, a few steps do.
         every, some = self._given, {"pauses": PAUSES[3]}
-        self._runs = [("few steps", few, {}), ("no pauses", every, {}), ("pauses", every, {"pauses": PAUSES[0]}),
+        self._runs = [("few steps", few, {}), ("no pauses", every, {}),
+                      ("pauses", every, {"pauses": PAUSES[0]}),
                       ("slow output", every, {"pauses": PAUSES[2]}),
                       ("slow input", every, {"pauses": PAUSES[1]})]
         # Behind each reset something is compared: a second one would hide what the first left.
         self._runs += [("a reset", few, {"resets": [cut]} | (some if k % 3 == 0 else {}))
                        for k, cut in enumerate(cuts)]
         self._flips = [rng.random(words) < share for share in (0.01, 0.05, 0.3)]
-        self._own = self._events()
+        self._own = self._events(0)
 
-    def _events(self) -> list:
-        return [self._core.events(self._given, seed=self._seed, flips=flips, cycles=EVENTS)
-                for flips in self._flips]
+    def _events(self, mutant: int) -> list:
+        """What it shows of each broken input from power-up on: a step that is cut short runs with
+        what an earlier one left in its bank."""
+        events = []
+        for flips in self._flips:
+            self._core.select(mutant)
+            events.append(self._core.events(self._given, seed=self._seed, flips=flips,
+                                            cycles=EVENTS))
+        return events
 
     def by(self, mutant: int) -> tuple | None:
         """(run, kind of difference) that tells this mutant; 0 is the core itself."""
@@ -58,7 +65,7 @@ class Told:
             difference = self._core.run(sent, seed=self._seed, **how).difference
             if difference is not None:
                 return name, difference["kind"]
-        return None if self._events() == self._own else (BROKEN, "any")
+        return None if self._events(mutant) == self._own else (BROKEN, "any")
 
     def close(self) -> None:
         self._core.close()

@@ -23,18 +23,19 @@ MUTANTS = 300  # of a block, over its configurations
 TOP = "net"
 # Where a name of SMOKE alone does not let a block do all that it can.
 OTHERS = {
+    "gru-4": replace(SMOKE["gru"], lanes=4),
     "gru-returns": replace(SMOKE["gru"], returns=True),
     "loaded": replace(SMOKE["ice40"], family="portable"),
 }
 # Block -> its modules below the top, and configurations that use it fully.
 BLOCKS = {
-    "array": ("array array.*", ("gru",)),
+    "array": ("array array.*", ("gru-4",)),
     "packed products": ("array.mul*", ("packed",)),
     "row words and tags": ("post0 post0.rows post0.peephole*", ("lstm-peephole",)),
     "requantiser": ("post0.requantise*", ("gru",)),
     "functions": ("post0.activation* post0.combine.second*", ("lstm-peephole",)),
     "combination": ("post0.combine post0.combine.cells post0.combine.hidden post0.combine.first "
-                    "post0.combine.product post0.combine.updates", ("lstm2", "gru")),
+                    "post0.combine.product post0.combine.updates", ("lstm2", "gru-4")),
     "sequencer": ("sequencer", ("bidirectional", "gru-returns")),
     "drain": ("drain", ("bidirectional",)),
     "loader": ("loader", ("lstm2",)),
@@ -70,7 +71,7 @@ def measure(case: dict, folder: Path, old: dict | None, settings: dict) -> dict:
     runs.close()
     names = {mutant.number: mutant.name for mutant in mutants}
     quiet = [number for number, by in told.items() if by is None]
-    proofs = Prover(folder, TOP).prove(quiet)
+    proofs = Prover(folder, TOP, made.core.manifest["ports"]).prove(quiet)
     left = [names[number] for number in quiet if proofs[number] is None]
     by = Counter(run for run, _ in filter(None, told.values()))
     return {"failure": f"neither told nor proved equal: {'; '.join(left)}" if left else None,
