@@ -94,7 +94,7 @@ class Prover:
         yosys(_READ + _FLAT.format(boxes=boxes, evert=evert), self._folder)
         return read_graph((self._folder / "graph.aag").read_text(), SELECT)
 
-    def prove(self, mutants: list, *, seconds: int = 30) -> dict:
+    def prove(self, mutants: list, *, seconds: int = 10) -> dict:
         """Number of a mutant -> why it is the same as the core; None where that is not shown.
 
         Parameters
@@ -116,7 +116,7 @@ class Prover:
         return told
 
     def _same(self, graph: Graph, mutant: int, own: set, stage: str, seconds: int) -> str | None:
-        for _ in range(5):
+        for _ in range(4):
             text, places = compose(graph, mutant, own)
             proved, apart = self._ask(text, seconds) if places else (True, ())
             if proved:
