@@ -9,7 +9,6 @@ import ctypes
 import random
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +17,7 @@ from .build import Simulator, find_simulator
 from .compare import Checker
 from .counters import counters_difference
 from .fast_build import build_library
+from .fast_run import CAPACITY, LOGS, Cut, FastResult, Run
 from .models import with_models
 from .ports import read_ports
 from .stimulus import Stimulus
@@ -25,119 +25,6 @@ from .traffic import Patterns, Pauses
 from .verify import SimulationError
 
 __all__ = ["Cut", "FastResult", "FastSimulator", "Patterns", "Pauses"]
-
-CAPACITY = 1 << 16   # records a log holds before Python looks at it
-
-
-@dataclass(frozen=True, kw_only=True)
-class Cut:
-    """Where a core was left in mid-run.
-
-    Parameters
-    ----------
-    cycles : int
-        Since the reset.
-    accepted, emitted : int
-        Words taken in, and sent.
-    waiting : bool
-        An output word was offered, and not taken.
-    idle : bool
-        What the core said.
-    violations : int
-        As in ``counters_difference``.
-    seconds : float
-        In the driver.
-    """
-
-    cycles: int
-    accepted: int
-    emitted: int
-    waiting: bool
-    idle: bool
-    violations: int
-    seconds: float
-
-
-@dataclass(frozen=True, kw_only=True)
-class FastResult:
-    """What one run showed.
-
-    Parameters
-    ----------
-    words, expected_words : int
-        Values compared (output words, and h and c of every layer and step), and how many there are.
-    mismatches : int
-        Values that differ among those compared; the run stops soon after the first.
-    cycles : int
-        From the first input word to the last output word, both included.
-    starts : int64 (steps,)
-        Cycle in which each step started, counted from the first input word.
-    simulated_cycles : int
-        Every cycle of the run, those before a reset included.
-    cuts : tuple of Cut
-        Runs that a reset cut off before this one.
-    difference : dict or None
-        As ``VerifyResult.first_difference``; without pauses, the number of cycles is compared too.
-    seconds, cycles_per_second : float
-        In the driver alone; in all, comparison included: ``wall_seconds``.
-    """
-
-    words: int
-    expected_words: int
-    mismatches: int
-    cycles: int
-    starts: np.ndarray
-    simulated_cycles: int
-    cuts: tuple
-    difference: dict | None
-    seconds: float
-    wall_seconds: float
-
-    @property
-    def resets(self) -> int:
-        """Runs that a reset cut off before this one."""
-        return len(self.cuts)
-
-    @property
-    def passed(self) -> bool:
-        """Whether every value came and was equal; nothing compared is no pass."""
-        return self.difference is None and 0 < self.words == self.expected_words
-
-    @property
-    def cycles_per_second(self) -> float:
-        return self.simulated_cycles / max(self.seconds, 1e-9)
-
-
-# Logs of the driver; those of a port hold its words as limbs.
-_LOGS = {"out_data": "m_axis_tdata", "out_keep": "m_axis_tkeep", "out_last": None,
-         "h_index": None, "h_data": "trace_h_data", "c_index": None, "c_data": "trace_c_data",
-         "step": None}
-
-
-class _Gate(ctypes.Structure):
-    """``struct Gate`` of the driver."""
-
-    _fields_ = [(name, ctypes.c_uint64) for name in (
-        "shut_least", "shut_spread", "open_least", "open_spread", "chance", "follows", "left",
-        "open")]
-
-
-class _Run(ctypes.Structure):
-    """``struct Run`` of the driver."""
-
-    _fields_ = [
-        *((name, ctypes.c_void_p) for name in ("in_data", "in_last")),
-        *((name, ctypes.c_uint64) for name in (
-            "in_count", "src_density", "snk_density", "long_density", "long_mask", "patterned",
-            "stop_at", "stop_cycles")),
-        ("src", _Gate), ("snk", _Gate),
-        *((name, ctypes.c_uint64) for name in ("capacity", "max_cycles", "quiet_limit")),
-        *((name, ctypes.c_void_p) for name in _LOGS),
-        *((name, ctypes.c_uint64) for name in (
-            "out_count", "h_count", "c_count", "step_count", "random", "src_left", "snk_left",
-            "accepted", "emitted", "cycle", "still", "first_in", "last_out", "offered",
-            "violations", "status_errors", "status_saturations", "idle"))]
-
 
 class FastSimulator:
     """A core as a shared library in this process.
@@ -157,6 +44,9 @@ class FastSimulator:
     random_start : bool
         ``power_up`` makes random what the Verilog leaves open: registers and memories without a
         value at the beginning, and x. Otherwise it is zero.
+    select : str or None
+        An input of up to 32 bits that the core has beside its own, for several cores in one; 0
+        until ``select`` says otherwise.
 
     Raises
     ------
@@ -166,7 +56,7 @@ class FastSimulator:
 
     def __init__(self, rtl: Path, manifest: dict, build_dir: Path, *,
                  simulator: Simulator | None = None, optimise: bool = True,
-                 random_start: bool = False):
+                 random_start: bool = False, select: str | None = None):
         rtl = Path(rtl)
         if not rtl.is_file():
             raise ValueError(f"Verilog file {rtl} must exist; generate the core first")
@@ -176,18 +66,20 @@ class FastSimulator:
         folder = Path(build_dir).resolve()
         self.path = build_library(with_models(rtl, manifest, folder), manifest["name"],
                                   self.ports.widths["s_axis_tdata"], folder, self.simulator,
-                                  optimise=optimise, random_start=random_start)
+                                  optimise=optimise, random_start=random_start, select=select)
         self.build_seconds = time.monotonic() - started
         self._library = ctypes.CDLL(str(self.path))
+        selects = [("gw_select", None, [ctypes.c_void_p, ctypes.c_uint32])] if select else []
         for name, result, arguments in (
-                ("gw_size", ctypes.c_uint64, []), ("gw_new", ctypes.c_void_p, [ctypes.c_int]),
+                *selects, ("gw_size", ctypes.c_uint64, []),
+                ("gw_new", ctypes.c_void_p, [ctypes.c_int]),
                 ("gw_free", None, [ctypes.c_void_p]), ("gw_reset", None, [ctypes.c_void_p]),
-                ("gw_run", None, [ctypes.c_void_p, ctypes.POINTER(_Run)])):
+                ("gw_run", None, [ctypes.c_void_p, ctypes.POINTER(Run)])):
             function = getattr(self._library, name)
             function.restype, function.argtypes = result, arguments
-        if self._library.gw_size() != ctypes.sizeof(_Run):
+        if self._library.gw_size() != ctypes.sizeof(Run):
             raise SimulationError(f"{self.path} does not match this version: delete it")
-        limbs = {name: -(-self.ports.widths.get(port, 1) // 64) for name, port in _LOGS.items()}
+        limbs = {name: -(-self.ports.widths.get(port, 1) // 64) for name, port in LOGS.items()}
         self._logs = {name: np.zeros((CAPACITY, k), np.uint64) for name, k in limbs.items()}
         self._random_start = random_start
         self._sim = self._library.gw_new(0)
@@ -201,6 +93,12 @@ class FastSimulator:
             raise ValueError(f"Seed must be an integer from 1 to 2**31 - 1, not {seed!r}")
         self._library.gw_free(self._sim)
         self._sim = self._library.gw_new(seed)
+
+    def select(self, value: int) -> None:
+        """Begin again at power-up, with this value at the input ``select``."""
+        self._library.gw_free(self._sim)
+        self._sim = self._library.gw_new(0)
+        self._library.gw_select(self._sim, value)
 
     def close(self) -> None:
         """Let go of the library; for whoever loads hundreds of cores."""
@@ -305,9 +203,9 @@ class FastSimulator:
         self._library.gw_reset(self._sim)
         self._status = dict.fromkeys(self._status, 0)
 
-    def _cut(self, run: _Run, seed: int, cycles: int) -> Cut:
+    def _cut(self, run: Run, seed: int, cycles: int) -> Cut:
         """Begin a run that is prepared behind a reset."""
-        cut = _Run.from_buffer_copy(run)
+        cut = Run.from_buffer_copy(run)
         cut.random = random.Random(f"{seed} {cycles}").getrandbits(64) | 1
         cut.max_cycles = int(cycles)
         self._reset()
@@ -318,12 +216,39 @@ class FastSimulator:
                    waiting=bool(cut.offered), idle=bool(cut.idle),
                    violations=cut.violations, seconds=time.perf_counter() - begun)
 
-    def _grown(self, run: _Run) -> dict:
+    def _grown(self, run: Run) -> dict:
         """What the core's counters have counted in this run, which is over."""
         before = self._status
         self._status = {name: getattr(run, f"status_{name}") for name in before}
         return {name: (value - before[name]) % (1 << self.ports.widths[f"status_{name}"])
                 for name, value in self._status.items()}
+
+    def events(self, stimulus: Stimulus, *, seed: int, flips, cycles: int) -> bytes:
+        """All that the core shows, from a reset on, of input whose ``last`` is wrong.
+
+        For comparing a core with another one: golden says nothing of such input.
+
+        Parameters
+        ----------
+        stimulus : Stimulus
+        seed : int >= 0
+            Of the pauses.
+        flips : bool (input words,)
+            Where ``last`` is the opposite.
+        cycles : int
+            After which the run ends, at the latest.
+        """
+        run, (_, last) = self._prepare(stimulus, seed, Pauses(), None)
+        last[:-1] ^= np.asarray(flips, np.uint8)
+        run.max_cycles, seen = cycles, []
+        self._library.gw_reset(self._sim)
+        while run.cycle < run.max_cycles and run.still < run.quiet_limit:
+            self._library.gw_run(self._sim, run)
+            for name, log in self._logs.items():
+                count = getattr(run, f"{name.split('_')[0]}_count")
+                seen.append(log[:count].tobytes())
+        seen.append(bytes(run)[Run.out_count.offset:])
+        return b"".join(seen)
 
     def _prepare(self, stimulus: Stimulus, seed: int, pauses, last) -> tuple:
         """A run at its beginning, and the arrays that it points to."""
@@ -338,7 +263,7 @@ class FastSimulator:
         data = np.pad(self.ports.pack_inputs(words), ((0, 1), (0, 0)))
         last = np.pad(last, (0, 1)).astype(np.uint8)
         traffic = len(words) + sum(len(s.outputs) for s in stimulus.sequences)
-        run = _Run(
+        run = Run(
             in_data=data.ctypes.data, in_last=last.ctypes.data, in_count=len(words),
             capacity=CAPACITY, random=random.Random(seed).getrandbits(64) | 1,
             **{name: log.ctypes.data for name, log in self._logs.items()})
@@ -367,11 +292,11 @@ class FastSimulator:
         run.max_cycles = 4 * worst + 4 * traffic + 2 * run.quiet_limit + 100_000
         return run, (data, last)
 
-    def _take(self, run: _Run, checker: Checker, starts: list) -> None:
+    def _take(self, run: Run, checker: Checker, starts: list) -> None:
         """Read all logs into the checker."""
         def log(name, count):
             words = self._logs[name][:count]
-            return self.ports.unpack(_LOGS[name], words) if _LOGS[name] else words[:, 0]
+            return self.ports.unpack(LOGS[name], words) if LOGS[name] else words[:, 0]
 
         starts.append(log("step", run.step_count).astype(np.int64))
         for signal in "ch":

@@ -82,7 +82,7 @@ def _shared(simulator: Simulator, include: Path, key: str, folder: Path, level: 
 
 def build_library(rtl: Path, name: str, input_width: int, folder: Path,
                   simulator: Simulator, *, optimise: bool = True,
-                  random_start: bool = False) -> Path:
+                  random_start: bool = False, select: str | None = None) -> Path:
     """The shared library of a core, built unless ``folder`` holds it.
 
     Parameters
@@ -99,6 +99,8 @@ def build_library(rtl: Path, name: str, input_width: int, folder: Path,
         False: built in a third of the time, runs at a tenth of the speed.
     random_start : bool
         What the Verilog leaves open can be random; otherwise it is zero.
+    select : str or None
+        An input of up to 32 bits that the core has beside its own; ``gw_select`` drives it.
 
     Raises
     ------
@@ -114,7 +116,8 @@ def build_library(rtl: Path, name: str, input_width: int, folder: Path,
     tools = "\0".join((str(simulator), str(include), compiler, *_COMPILE))
     key = hashlib.sha256(tools.encode()).hexdigest()[:16]
     text = rtl.read_bytes()
-    design = "\0".join((tools, *verilate, name, str(input_width), str(optimise))).encode()
+    design = "\0".join((tools, *verilate, name, str(input_width), str(optimise),
+                        str(select))).encode()
     digest = hashlib.sha256(design + DRIVER.read_bytes() + text).hexdigest()[:16]
     target = folder / f"fast-{digest}.so"
     if target.is_file():
@@ -136,7 +139,8 @@ def build_library(rtl: Path, name: str, input_width: int, folder: Path,
             part = place / f"part{level}.cc"
             part.write_text("".join(f'#include "{f.name}"\n' for f in files))
             _call(["c++", *_COMPILE, f"-I{include}", f"-I{include / 'vltstd'}",
-                   f"-DS_WIDTH={input_width}", level, "-include", header, "-c", part.name],
+                   f"-DS_WIDTH={input_width}", *([f"-DSELECT={select}"] if select else ()),
+                   level, "-include", header, "-c", part.name],
                   f"Compiling {rtl}", cwd=place)
             made.append(part.with_suffix(".o"))
         _call(["c++", "-shared", "-pthread", "-Wl,-Bsymbolic", *made, *objects, "-o", "core.so"],

@@ -17,7 +17,7 @@ struct Gate {
     uint64_t left, open;
 };
 
-// Mirrored by sim.fast._Run: all fields have 8 bytes. Python owns the memory behind the pointers.
+// Mirrored by sim.fast_run.Run: all fields have 8 bytes. Python owns the memory behind the pointers.
 struct Run {
     // what to do
     const uint64_t *in_data;  // words as limbs of 64 bits, here and in the logs
@@ -234,6 +234,13 @@ __attribute__((visibility("default"))) void gw_free(Sim *sim) {
     sim->top.final();
     delete sim;
 }
+
+#ifdef SELECT
+// An input beside the core's own, at one value for all that the model does.
+__attribute__((visibility("default"))) void gw_select(Sim *sim, uint32_t value) {
+    sim->top.SELECT = value;
+}
+#endif
 
 // One cycle of reset with both streams at rest.
 __attribute__((visibility("default"))) void gw_reset(Sim *sim) {

@@ -1,6 +1,7 @@
 """Reverse layers and layers with several inputs, in the float reference and the golden model."""
 
 import dataclasses
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -8,6 +9,7 @@ from networks import make_batch, make_integer, make_network
 
 from golden.model import run_golden
 from golden.quantise import Rounding
+from golden.reads import gather
 from golden.reference import run_float
 
 CELLS = ("rnn", "lstm", "gru", "gru_reset_before")
@@ -112,3 +114,15 @@ def test_networks_that_make_no_sense():
     head = dataclasses.replace(network.layers[1], reads=(1,))
     with pytest.raises(ValueError, match="only layers before it"):
         dataclasses.replace(network, layers=(network.layers[0], head))
+
+
+@pytest.mark.parametrize("read", [-1, 0, 1])
+def test_final_step_is_the_read_layers_own(read):
+    """Of a reverse layer its first step in time, the first layer's too; of the input the last."""
+    layers = [SimpleNamespace(reverse=True), SimpleNamespace(reverse=False)]
+    reader = SimpleNamespace(reverse=True, last_only=True, reads_final=True,
+                             cell=SimpleNamespace(pools=False))
+    network = SimpleNamespace(layers=[*layers, reader], reads=lambda idx: (read,))
+    x, first, second = (np.arange(12).reshape(1, 4, 3) + 100 * k for k in range(3))
+    wanted = {-1: x[:, -1:], 0: first[:, :1], 1: second[:, -1:]}[read]
+    assert np.array_equal(gather(network, 2, x, [first, second]), wanted)

@@ -1,0 +1,64 @@
+"""The mutants' own tools: one that is another core is told, one that is none is proved to be none.
+"""
+
+import pytest
+
+from tests.signoff import golden_mutants, mutants
+from tests.signoff.golden_reasons import REASONS
+from tests.signoff.golden_sources import changes_of
+from tests.signoff.mutant_netlists import SELECT, yosys
+from tests.signoff.mutant_proofs import Prover
+
+# 1: a bit that is always low, so no other core; 2: another reset value, seen at once; 3: a register
+# that differs, and is looked at only once it cannot; 4: the same, looked at too early.
+CORE = f"""module net(input clk, input rst, input en, input [9:0] {SELECT}, output [3:0] count);
+  reg [3:0] count_q = 0; reg [1:0] age = 0; reg flag = 0;
+  wire high = {SELECT} == 1 ? 1'b0 : count_q == 12;
+  always @(posedge clk) begin
+    if (count_q == 9 || high) count_q <= 0; else if (en) count_q <= count_q + 1;
+    if (age != 3) age <= age + 1;
+    flag <= age == 0 ? {SELECT} >= 3 : 1;
+    if (rst) begin count_q <= {SELECT} == 2 ? 4 : 0; age <= 0; flag <= 0; end
+  end
+  assign count = count_q ^ ((age >= ({SELECT} == 4 ? 1 : 2)) ? {{3'b0, flag}} : 4'd0);
+endmodule
+"""
+PORTS = [{"name": name, "direction": direction, "width": width} for name, direction, width in (
+    ("clk", "in", 1), ("rst", "in", 1), ("en", "in", 1), ("count", "out", 4))]
+
+
+def test_proofs(tmp_path):
+    (tmp_path / "core.v").write_text(CORE)
+    (tmp_path / "mutants.txt").write_text("")
+    yosys("read_verilog core.v; hierarchy -top net; proc; opt; write_rtlil mutants.il", tmp_path)
+    told = Prover(tmp_path, "net", PORTS).prove([1, 2, 3, 4])
+    assert told[1] == "state for state"
+    assert told[2] is None and told[4] is None
+    assert told[3] == "1 registers of its own"
+
+
+def test_quick_case(tmp_path):
+    """Twelve mutants of one block: most are told, the others proved."""
+    (case,) = mutants.cases(True)
+    record = mutants.measure(case | {"mutants": 12}, tmp_path, None, {"seed": 1})
+    assert record["failure"] is None and record["mutants"] == 12 and record["golden"] >= 8
+    assert record["golden"] + len(record["same"]) + record["told"]["broken input"] == 12
+    (claim,) = mutants.claims({"a": record})
+    assert not claim.passed  # one block is not all
+    assert "dump" in mutants.section({"a": record})
+
+
+def test_changes():
+    text = "def f(a, b):\n    return min(a + 1, saturate(b, 3))\n"
+    found = {change.name.partition(" | ")[2] for change in changes_of(text, 99, 1)}
+    assert found == {"min(a + 1, saturate(b, 3)) -> max(a + 1, saturate(b, 3))", "a + 1 -> a - 1",
+                     "1 -> 2", "1 -> 0", "saturate(b, 3) -> b", "3 -> 4", "3 -> 2"}
+    assert changes_of(text, 2, 1) == changes_of(text, 2, 1) and len(changes_of(text, 2, 1)) == 2
+
+
+@pytest.mark.parametrize("name", sorted(REASONS))
+def test_reasons_are_of_changes(name):
+    """A reason whose change is no longer there is none."""
+    text = golden_mutants.source_of(f"golden.{name}").read_text(encoding="utf-8")
+    assert REASONS[name].keys() <= {change.name for change in changes_of(text, 10 ** 6, 1)}
+    assert sum(map(len, REASONS.values())) <= golden_mutants.MOST_REASONS
