@@ -74,16 +74,16 @@ def _missing(records: dict) -> set:
 
 
 def claims(records: dict) -> list:
-    sums = _sums(records.values())
+    sums, failed = _sums(records.values()), failures(records)
     return [Claim(
         claim="Golden is the arithmetic contract",
         check="every signal of every step, and every small number, as integers: golden against "
               "apytypes, an independent fixed-point library, and against exact rationals, both "
               "written down from the contract",
         figure=f"{sums['networks']:,} networks, {sums['values']:,} comparisons, "
-               f"{sums['clipped']:,} saturations among them; differences in {len(failures(records))} "
-               f"of {len(records)} cases",
-        stage=STAGE, passed=not failures(records)
+               f"{sums['clipped']:,} saturations among them; differences in {len(failed)} of "
+               f"{len(records)} cases",
+        stage=STAGE, passed=not failed
         and all(sums[name] >= least for name, least in LEAST.items()) and not _missing(records))]
 
 
