@@ -8,7 +8,43 @@ from hw.loader import Loader
 from .bench import Bench, Proof
 from .layouts import layout_of
 
-__all__ = ["PROOFS"]
+__all__ = ["PROOFS", "states_in"]
+
+
+def states_in(bench: Bench, layout: Layout, finish) -> Signal:
+    """Claims about initial states; returns whether they are expected. finish: a sequence is in."""
+    program, m, dut = layout.program, bench.m, bench.dut
+    # (post, group, cell, sweep) of each, and where the loader's counters stand, in order.
+    words = [((base + unit) % program.posts, (base + unit) // program.posts, int(signal == "c"),
+              program.sweep_of(layer), idx, unit, unit // program.posts)
+             for idx, (signal, layer, base, units) in enumerate(program.states)
+             for unit in range(units)]
+    posts, groups, cells, sweeps, idxs, units, parts = (
+        Array(values) for values in zip(*words, strict=True))
+    number, expected, taken = Signal(range(len(words))), Signal(init=1), Signal()
+    m.d.comb += taken.eq(dut.valid & dut.ready & dut.weights_loaded & expected)
+    whole = number == len(words) - 1
+    with m.If(taken):
+        m.d.sync += [number.eq(Mux(whole | dut.last, 0, number + 1)),
+                     expected.eq(~whole | dut.last)]
+    with m.If(finish):
+        m.d.sync += expected.eq(1)
+    bench.claim("states until all are there, in front of each sequence",
+                dut.loading == expected)
+    bench.claim("each state to its post", dut.state_en == Mux(taken, 1 << posts[number], 0))
+    bench.claim("each state to its place, as it came", ~taken | (
+        (dut.state_group == groups[number]) & (dut.state_cell == cells[number])
+        & (dut.state_sweep == sweeps[number])
+        & (dut.state_data == dut.data.as_signed()[:len(dut.state_data)].as_signed())))
+    bench.invariant((number < len(words)) & (expected | (number == 0)))
+    for name, values in (("idx", idxs), ("unit", units), ("group", parts)):
+        value, = bench.calls("_states", name)
+        bench.invariant(value == values[number])
+    turn, = bench.calls("_states", "turn")
+    bench.invariant(turn == (1 << units[number] % program.posts)[:program.posts])
+    bench.cover("the last state", taken & whole & ~dut.last)
+    bench.cover("a sequence's end among the states", taken & dut.last & (number != 0))
+    return expected
 
 
 def _loader(layout: Layout) -> Bench:
@@ -23,11 +59,13 @@ def _loader(layout: Layout) -> Bench:
     first, lasts = Signal(init=1), Signal(2)        # of the bank that fills; of those that wait
     firsts = Signal(2)
     filling, taken, waiting = Signal(), Signal(), Signal(range(3))
-    loading = dut.loading if network.loads_state else C(0)
+    loading, finish = C(0), Signal()
+    if network.loads_state:
+        loading = states_in(bench, layout, finish)
     loaded = Signal()
     m.d.comb += [
         taken.eq(dut.valid & dut.ready & dut.weights_loaded & ~loading),
-        filling.eq(taken & (dut.last | (place == words - 1))),
+        filling.eq(taken & (dut.last | (place == words - 1))), finish.eq(taken & dut.last),
         dut.release.eq(end & running),
         dut.start.eq(start & (waiting != 0) & (~running | dut.release))]
     m.d.sync += [
@@ -50,12 +88,9 @@ def _loader(layout: Layout) -> Bench:
                 m.d.sync += [firsts[k].eq(first), lasts[k].eq(dut.last)]
 
     bench.claim("two banks, not more", banks <= 2)
-    if not network.loads_state:
-        bench.claim("ready where a bank is free, or weights come", dut.ready == (
-            (banks < 2) | ~dut.weights_loaded))
-    else:
-        bench.claim("states only where nothing runs or waits",
-                    ~(dut.weights_loaded & loading & dut.ready) | (~running & (banks == 0)))
+    bench.claim("ready where a bank is free, or weights come; states where nothing runs or waits",
+                dut.ready == (~dut.weights_loaded | Mux(loading, dut.idle & (banks == 0),
+                                                        banks < 2)))
     bench.claim("waiting where a full bank has not started", dut.waiting == (waiting != 0))
     bench.claim("step_ready tells it a cycle ahead",
                 dut.step_ready == (waiting + filling - dut.start != 0))
@@ -104,13 +139,13 @@ def _loader(layout: Layout) -> Bench:
     bench.cover("a step cut short", taken & dut.last & dut.error)
     bench.cover("a sequence's last step waits", (waiting == 1) & dut.step_last & ~dut.step_first)
     if network.loads_state:
-        bench.cover("states are in", ~loading & (place == 1))
+        bench.cover("states are in, and a step", ~loading & (waiting == 1))
     return bench
 
 
 def _proof(name: str, says: str, layout: Layout, **more) -> Proof:
     reach = 3 * layout.program.input_words + 4 + layout.program.state_words
-    return Proof(name=f"loader.Loader, {name}", says=says, depth=3, reach=reach, mutants=10,
+    return Proof(name=f"loader.Loader, {name}", says=says, depth=3, reach=reach, mutants=30,
                  build=lambda: _loader(layout), **more)
 
 
