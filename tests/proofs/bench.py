@@ -50,10 +50,10 @@ class Bench:
             owner = frame.f_locals.get("self")
             if event == "return" and isinstance(owner, wiring.Component):
                 self._locals.setdefault(type(owner).__name__, {}).update(frame.f_locals)
-            if event == "return" and frame.f_globals.get("__name__") in own:
+            if event == "return" and frame.f_globals["__name__"].partition(".")[0] == package:
                 self._calls.setdefault(frame.f_code.co_name, []).append(dict(frame.f_locals))
 
-        own = {base.__module__ for base in type(component).__mro__}
+        package = type(component).__module__.partition(".")[0]
         before = sys.getprofile()
         sys.setprofile(look)
         try:
@@ -66,7 +66,7 @@ class Bench:
         return self._locals[of or type(self.dut).__name__][name]
 
     def calls(self, method: str, name: str) -> list:
-        """What a function of the module's own files calls by that name, call by call."""
+        """What a function of the module's own package calls by that name, call by call."""
         return [found[name] for found in self._calls[method]]
 
     def memory_word(self, address, number: int = 0) -> Signal:

@@ -8,12 +8,12 @@ from hw.loader import Loader
 from .bench import Bench, Proof
 from .layouts import layout_of
 
-__all__ = ["PROOFS", "states_in"]
+__all__ = ["Banks", "PROOFS", "states_in"]
 
 
-def states_in(bench: Bench, layout: Layout, finish) -> Signal:
+def states_in(bench: Bench, layout: Layout, dut, finish) -> Signal:
     """Claims about initial states; returns whether they are expected. finish: a sequence is in."""
-    program, m, dut = layout.program, bench.m, bench.dut
+    program, m = layout.program, bench.m
     # (post, group, cell, sweep) of each, and where the loader's counters stand, in order.
     words = [((base + unit) % program.posts, (base + unit) // program.posts, int(signal == "c"),
               program.sweep_of(layer), idx, unit, unit // program.posts)
@@ -47,99 +47,114 @@ def states_in(bench: Bench, layout: Layout, finish) -> Signal:
     return expected
 
 
+class Banks:
+    """Claims about the two banks of a loader, ``dut``; the steps come from whoever drives it.
+
+    Members
+    -------
+    running : Signal(1), a step runs, that has not let its bank go
+    waiting : Signal, banks that are full and whose step has not started
+    """
+
+    def __init__(self, bench: Bench, layout: Layout, dut):
+        program = layout.program
+        network, words, cols = program.network, program.input_words, program.cols
+        m = bench.m
+        running, banks = Signal(), Signal(range(3))     # banks that are full
+        place = Signal(range(words + 1))                # words of the step so far
+        first, lasts = Signal(init=1), Signal(2)        # of the bank that fills; of those that wait
+        firsts = Signal(2)
+        filling, taken, waiting = Signal(), Signal(), Signal(range(3))
+        self.running, self.waiting = running, waiting
+        loading, finish = C(0), Signal()
+        if network.loads_state:
+            loading = states_in(bench, layout, dut, finish)
+        loaded = Signal()
+        m.d.comb += [
+            taken.eq(dut.valid & dut.ready & dut.weights_loaded & ~loading),
+            filling.eq(taken & (dut.last | (place == words - 1))), finish.eq(taken & dut.last)]
+        m.d.sync += [
+            loaded.eq(dut.weights_loaded),
+            running.eq(dut.start | (running & ~dut.release)),
+            banks.eq(banks + filling - dut.release), waiting.eq(waiting + filling - dut.start)]
+        bench.assume(~loaded | dut.weights_loaded)  # once they are, they stay
+        with m.If(taken):
+            m.d.sync += place.eq(Mux(filling, 0, place + 1))
+        after = Mux(dut.start, waiting - 1, waiting)
+        with m.If(dut.start):
+            m.d.sync += [firsts.eq(firsts >> 1), lasts.eq(lasts >> 1)]
+        with m.If(filling):
+            m.d.sync += [first.eq(dut.last)]
+            for k in range(2):
+                with m.If(after == k):
+                    m.d.sync += [firsts[k].eq(first), lasts[k].eq(dut.last)]
+
+        bench.claim("two banks, not more", banks <= 2)
+        bench.claim("ready where a bank is free, or weights come; states where nothing runs or waits",
+                    dut.ready == (~dut.weights_loaded | Mux(loading, dut.idle & (banks == 0),
+                                                            banks < 2)))
+        bench.claim("waiting where a full bank has not started", dut.waiting == (waiting != 0))
+        bench.claim("step_ready tells it a cycle ahead",
+                    dut.step_ready == (waiting + filling - dut.start != 0))
+        bench.claim("first and last of the bank that is next",
+                    (waiting == 0) | ((dut.step_first == firsts[0]) & (dut.step_last == lasts[0])))
+        accepted = dut.valid & (dut.ready & dut.weights_loaded)
+        wrong = (accepted & dut.last & (loading | (place != words - 1))) | (
+            dut.valid & ~dut.weights_loaded & dut.last)
+        if network.embedding is not None:
+            wrong |= taken & (dut.data >= len(network.embedding))
+        bench.claim("an error for each word that breaks the protocol, for no other",
+                    dut.error == wrong)
+        if network.embedding is None:
+            bench.claim("written only where a word is taken", dut.x_en.any() == taken)
+            column = (place * program.input_elements) // cols
+            bench.claim("each element at its place, in a bank that nothing runs from",
+                        ~taken | ((dut.x_addr[:-1] == column)
+                                  & (~running | (dut.x_addr[-1] != dut.run_bank))
+                                  & (1 if program.input_elements == cols else
+                                     dut.x_en == (1 << (place % cols))[:cols])))
+        bench.invariant(place < words)
+        full, inside, following, write, run = (bench.inner(name, "Loader") for name in (
+            "full", "waiting", "following", "write", "run"))
+        bench.invariant((banks == waiting + running) & (waiting <= 2))
+        bench.invariant(full[0] + full[1] == banks)
+        bench.invariant((banks != 1) | full[run])
+        bench.invariant(Mux(banks == 1, write != run, write == run))
+        bench.invariant((inside[0] == (waiting != 0)) & (inside[1] == (waiting == 2)))
+        bench.invariant(following == (run ^ running))
+        bench.invariant(bench.inner("word", "Loader") == place)
+        bench.invariant(bench.inner("word_last", "Loader") == (place == words - 1))
+        bench.invariant(bench.inner("starting", "Loader") == first)
+        flags = [(bench.inner("first", "Loader"), firsts), (bench.inner("last", "Loader"), lasts)]
+        bench.invariant(Cat((waiting == 0) | (one[following] == model[0])
+                            for one, model in flags).all())
+        bench.invariant(Cat((waiting != 2) | (one[~following] == model[1])
+                            for one, model in flags).all())
+        if network.embedding is None:
+            bench.invariant(bench.inner("column", "Loader") == column)
+            if program.input_elements != cols:
+                bench.invariant(bench.inner("turn", "Loader") == (1 << (place % cols))[:cols])
+
+        bench.cover("both banks full, one runs", (banks == 2) & running & dut.valid)
+        bench.cover("a bank goes, and the other starts", dut.release & dut.start)
+        bench.cover("one starts, the other fills", dut.start & filling)
+        bench.cover("a step cut short", taken & dut.last & dut.error)
+        bench.cover("a sequence's last step waits", (waiting == 1) & dut.step_last & ~dut.step_first)
+        if network.loads_state:
+            bench.cover("states are in, and a step", ~loading & (waiting == 1))
+
+
 def _loader(layout: Layout) -> Bench:
     """A step starts where one waits, and lets its bank go before the next one starts, or then."""
-    program = layout.program
-    network, words, cols = program.network, program.input_words, program.cols
     bench = Bench(Loader(layout))
-    m, dut = bench.m, bench.dut
+    dut, model = bench.dut, Banks(bench, layout, bench.dut)
     start, end = bench.free("start_it"), bench.free("end_it")
-    running, banks = Signal(), Signal(range(3))     # a step runs; banks that are full
-    place = Signal(range(words + 1))                # words of the step so far
-    first, lasts = Signal(init=1), Signal(2)        # of the bank that fills; of those that wait
-    firsts = Signal(2)
-    filling, taken, waiting = Signal(), Signal(), Signal(range(3))
-    loading, finish = C(0), Signal()
-    if network.loads_state:
-        loading = states_in(bench, layout, finish)
-    loaded = Signal()
-    m.d.comb += [
-        taken.eq(dut.valid & dut.ready & dut.weights_loaded & ~loading),
-        filling.eq(taken & (dut.last | (place == words - 1))), finish.eq(taken & dut.last),
-        dut.release.eq(end & running),
-        dut.start.eq(start & (waiting != 0) & (~running | dut.release))]
-    m.d.sync += [
-        loaded.eq(dut.weights_loaded),
-        running.eq(dut.start | (running & ~dut.release)),
-        banks.eq(banks + filling - dut.release), waiting.eq(waiting + filling - dut.start)]
-    bench.assume(~loaded | dut.weights_loaded)  # once they are, they stay
-    if network.loads_state:
+    bench.m.d.comb += [
+        dut.release.eq(end & model.running),
+        dut.start.eq(start & (model.waiting != 0) & (~model.running | dut.release))]
+    if layout.program.network.loads_state:
         # The engine is idle where nothing runs.
-        bench.assume(~running | ~dut.idle)
-    with m.If(taken):
-        m.d.sync += place.eq(Mux(filling, 0, place + 1))
-    after = Mux(dut.start, waiting - 1, waiting)
-    with m.If(dut.start):
-        m.d.sync += [firsts.eq(firsts >> 1), lasts.eq(lasts >> 1)]
-    with m.If(filling):
-        m.d.sync += [first.eq(dut.last)]
-        for k in range(2):
-            with m.If(after == k):
-                m.d.sync += [firsts[k].eq(first), lasts[k].eq(dut.last)]
-
-    bench.claim("two banks, not more", banks <= 2)
-    bench.claim("ready where a bank is free, or weights come; states where nothing runs or waits",
-                dut.ready == (~dut.weights_loaded | Mux(loading, dut.idle & (banks == 0),
-                                                        banks < 2)))
-    bench.claim("waiting where a full bank has not started", dut.waiting == (waiting != 0))
-    bench.claim("step_ready tells it a cycle ahead",
-                dut.step_ready == (waiting + filling - dut.start != 0))
-    bench.claim("first and last of the bank that is next",
-                (waiting == 0) | ((dut.step_first == firsts[0]) & (dut.step_last == lasts[0])))
-    accepted = dut.valid & (dut.ready & dut.weights_loaded)
-    wrong = (accepted & dut.last & (loading | (place != words - 1))) | (
-        dut.valid & ~dut.weights_loaded & dut.last)
-    if network.embedding is not None:
-        wrong |= taken & (dut.data >= len(network.embedding))
-    bench.claim("an error for each word that breaks the protocol, for no other",
-                dut.error == wrong)
-    if network.embedding is None:
-        bench.claim("written only where a word is taken", dut.x_en.any() == taken)
-        column = (place * program.input_elements) // cols
-        bench.claim("each element at its place, in a bank that nothing runs from",
-                    ~taken | ((dut.x_addr[:-1] == column)
-                              & (~running | (dut.x_addr[-1] != dut.run_bank))
-                              & (1 if program.input_elements == cols else
-                                 dut.x_en == (1 << (place % cols))[:cols])))
-    bench.invariant(place < words)
-    full, inside, following, write, run = (bench.inner(name) for name in (
-        "full", "waiting", "following", "write", "run"))
-    bench.invariant((banks == waiting + running) & (waiting <= 2))
-    bench.invariant(full[0] + full[1] == banks)
-    bench.invariant((banks != 1) | full[run])
-    bench.invariant(Mux(banks == 1, write != run, write == run))
-    bench.invariant((inside[0] == (waiting != 0)) & (inside[1] == (waiting == 2)))
-    bench.invariant(following == (run ^ running))
-    bench.invariant(bench.inner("word") == place)
-    bench.invariant(bench.inner("word_last") == (place == words - 1))
-    bench.invariant(bench.inner("starting") == first)
-    flags = [(bench.inner("first"), firsts), (bench.inner("last"), lasts)]
-    bench.invariant(Cat((waiting == 0) | (one[following] == model[0])
-                        for one, model in flags).all())
-    bench.invariant(Cat((waiting != 2) | (one[~following] == model[1])
-                        for one, model in flags).all())
-    if network.embedding is None:
-        bench.invariant(bench.inner("column") == column)
-        if program.input_elements != cols:
-            bench.invariant(bench.inner("turn") == (1 << (place % cols))[:cols])
-
-    bench.cover("both banks full, one runs", (banks == 2) & running & dut.valid)
-    bench.cover("a bank goes, and the other starts", dut.release & dut.start)
-    bench.cover("one starts, the other fills", dut.start & filling)
-    bench.cover("a step cut short", taken & dut.last & dut.error)
-    bench.cover("a sequence's last step waits", (waiting == 1) & dut.step_last & ~dut.step_first)
-    if network.loads_state:
-        bench.cover("states are in, and a step", ~loading & (waiting == 1))
+        bench.assume(~model.running | ~dut.idle)
     return bench
 
 

@@ -25,23 +25,27 @@ class Followed:
         The one that comes in, as the memory holds it.
     most : int
         Words that there may be.
+    number : int
+        Which of the bench's memories is the Buffer's.
 
     Members
     -------
     count : Signal, words there are
+    caught : Signal(1), the word that comes in is the one to be followed
     at_head : Signal(1), the word followed is the next to leave; word : Signal, that word
     """
 
-    def __init__(self, bench: Bench, *, written, takes, word, most: int):
+    def __init__(self, bench: Bench, *, written, takes, word, most: int, number: int = 0):
         m = bench.m
         self.count, ahead = Signal(range(most + 1)), Signal(range(most + 1))
         followed, self.at_head, self.word = Signal(), Signal(), Signal(len(Value.cast(word)))
-        follow = bench.free("follow")
-        m.d.comb += self.at_head.eq(followed & (ahead == 0))
+        self.caught, follow = Signal(), bench.free("follow")
+        m.d.comb += [self.at_head.eq(followed & (ahead == 0)),
+                     self.caught.eq(written & follow & ~followed)]
         m.d.sync += self.count.eq(self.count + written - takes)
         with m.If(followed & takes):
             m.d.sync += [ahead.eq(ahead - 1), followed.eq(ahead != 0)]
-        with m.If(written & follow & ~followed):
+        with m.If(self.caught):
             m.d.sync += [followed.eq(1), ahead.eq(self.count - takes), self.word.eq(word)]
 
         level, some, fetched, valid, read, write = (bench.inner(name, "Buffer") for name in (
@@ -52,9 +56,9 @@ class Followed:
         bench.invariant((write - read)[:len(read)] == level[:len(read)])
         bench.invariant(~followed | (ahead < self.count))
         place = (read + (ahead - fetched - valid)[:len(read)])[:len(read)]
-        memory, out = bench.memory_word(place), bench.inner("out", "Ram")
+        memory, out = bench.memory_word(place, number), bench.inner("memory", "Buffer").r_data
         held = Mux((ahead == 0) & valid, out,
-                   Mux((ahead == valid) & fetched, bench.memory_output(), memory))
+                   Mux((ahead == valid) & fetched, bench.memory_output(number), memory))
         bench.invariant(~followed | (held == self.word))
 
 

@@ -158,7 +158,7 @@ def _sequence(layout: Layout) -> Bench:
     place, steps = Signal(range(words + 1)), Signal(range(most + 1))   # of what comes in
     accepted, taken, complete, finish, loaded = (Signal(name=name) for name in (
         "accepted", "taken", "complete", "finish", "loaded"))
-    loading = states_in(bench, layout, finish) if network.loads_state else C(0)
+    loading = states_in(bench, layout, dut, finish) if network.loads_state else C(0)
     m.d.comb += [
         accepted.eq(dut.valid & dut.ready & dut.weights_loaded & ~loading),
         taken.eq(accepted & (steps != most)), finish.eq(accepted & dut.last),
