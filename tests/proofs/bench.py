@@ -172,6 +172,8 @@ class Proof:
         Single faults that are tried.
     quick : bool
         Part of the test suite.
+    parts : tuple of str
+        Submodules in which faults are tried; empty: in all of the module.
     """
 
     name: str
@@ -182,3 +184,4 @@ class Proof:
     start: int = 1
     mutants: int = 12
     quick: bool = False
+    parts: tuple = ()

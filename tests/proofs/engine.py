@@ -5,6 +5,8 @@ starts of the last cycles, kept in a register beside the core, say what is on it
 """
 
 from amaranth import *
+from amaranth.lib import data
+from amaranth.utils import ceil_log2
 
 from hw.engine import Engine
 from hw.layout import Layout
@@ -55,13 +57,72 @@ def _engine(layout: Layout) -> Bench:
         only_last = phase.last_only or (out and phase.output_last_only)
         return starts[k] & (lasts[k] if only_last else 1)
 
-    def now(wanted, out=True):
-        return Cat(comes(phase, delay - 1, out=out) for delay, phase, group in results
-                   if wanted(phase, group)).any()
+    def now(wanted, out=True, last=False):
+        return Cat(comes(phase, delay - 1, out=out) & (lasts[delay - 1] if last else 1)
+                   for delay, phase, group in results if wanted(phase, group)).any()
 
+    entries = [program.output_entries(last) for last in (False, True)]
+    takes, owed, due = Signal(), Signal(range(depth + 1)), Signal(range(max(entries) + 1))
+    m.d.comb += [takes.eq(buffer.valid & buffer.ready),
+                 due.eq(Mux(start, Mux(sequencer.step_last, entries[1], entries[0]), 0))]
+    m.d.sync += owed.eq(owed + due - buffer.w_en)
+    number, = (k for k, memory in enumerate(bench._memories)
+               if memory._data.depth == 1 << ceil_log2(depth)
+               and Shape.cast(memory._data.shape).width == len(buffer.w_data))
+    words = Followed(bench, written=buffer.w_en, takes=takes, word=buffer.w_data, most=depth,
+                     number=number)
+    ends, ended = Signal(), Signal()
+    m.d.comb += ends.eq(now(lambda phase, group: phase is program.phases[-1]
+                            and group == phase.groups - 1, last=True))
+    with m.If(words.caught):
+        m.d.sync += ended.eq(ends)
+
+    port = Cat(dut.m_axis_tdata, dut.m_axis_tlast)
+    waited, shown = Signal(), Signal.like(port)
+    m.d.sync += [waited.eq(dut.m_axis_tvalid & ~dut.m_axis_tready), shown.eq(port)]
+    bench.claim("valid, data and last stay until taken",
+                ~waited | (dut.m_axis_tvalid & (port == shown)))
+    bench.claim("a word only where a step has promised one",
+                ~dut.m_axis_tvalid | (words.count != 0))
+    bench.claim("last with the last word of a sequence, with no other",
+                ~(words.at_head & dut.m_axis_tvalid) | (dut.m_axis_tlast == ended))
+    bench.claim("a step starts only with room for all its results",
+                owed + words.count + due <= depth)
+    bench.claim("idle once the step's cycles are over",
+                sequencer.busy == ((steps.age != 0) & (steps.age <= steps.length)))
     bench.claim("a step starts only with its input complete", ~start | (banks.waiting != 0))
     bench.claim("results are written in their cycles, in no other",
                 output.result_en == now(lambda phase, _: phase.to_output))
     bench.claim("the vector memory is written in its cycles, in no other",
                 (tag.valid & tag.to_vector) == now(lambda phase, _: phase.to_vector, False))
+    on_the_way = sum((comes(phase, k, out=True) for delay, phase, _ in results if phase.to_output
+                      for k in range(delay)), start=C(0))
+    credit = bench.inner("credit", "Output")
+    bench.invariant(owed == on_the_way)
+    bench.invariant(credit + owed + words.count == depth)
+    bench.invariant(~steps.armed | ((credit >= max(entries)) & (banks.waiting != 0)))
+    entry = bench.inner("entry", "Output")
+    bench.invariant(data.View(entry, words.word).end == ended)
+    bench.invariant(~buffer.w_en | (data.View(entry, buffer.w_data).end == ends))
+    bench.invariant(banks.running == ((steps.age != 0) & (steps.age <= steps.length)))
+    sweep, = layout.schedule.sweeps
+    for k in range(span):
+        # Until a step of its kind is over, it is the last one that has started.
+        end = Mux(lasts[k], sweep.length_last + sweep.tail_last, sweep.length + sweep.tail)
+        there = steps.age == k + 1
+        bench.invariant(there == (starts[k] & (k + 1 <= end)))
+        bench.invariant(~there | (lasts[k] == steps.last))
+
+    bench.cover("the last word of a sequence of two steps waits", waited & dut.m_axis_tlast
+                & words.at_head)
+    bench.cover("two steps' results are on their way", owed > max(entries))
     return bench
+
+
+PROOFS = [
+    Proof(name="engine.Engine, RNN", depth=16, start=8, reach=24, mutants=20,
+          parts=("loader", "sequencer", "drain", "output", "dump"),
+          says="AXI4-Stream and last at the top; steps only with input and room",
+          build=lambda: _engine(layout_of(("rnn", 2, "relu"), inputs=2, lanes=2,
+                                          pipeline=SHALLOW))),
+]

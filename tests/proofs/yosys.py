@@ -59,8 +59,9 @@ class Verdict:
         return self.proved and self.covers > 0 and not self.missed and self.refuted > 0
 
 
-def _script(proof: Proof, covers: int, claims: int) -> str:
+def _script(proof: Proof, covers: int) -> str:
     """The whole of it in one start of Yosys; each question's answer in a file of its own."""
+    mutated = " ".join(f"bench.dut.{part}*" for part in proof.parts) or "bench.dut*"
     base = f"sat -tempinduct -tempinduct-baseonly -maxsteps {proof.reach} -set legal 1"
     lines = [
         "read_rtlil inside.il", _NETLIST, _PREPARE,
@@ -70,7 +71,7 @@ def _script(proof: Proof, covers: int, claims: int) -> str:
     lines += [f"tee -q -o cover{k}.log {base} -prove cover{k} 0 bench" for k in range(covers)]
     lines += [
         "design -load made",
-        f"mutate -list {proof.mutants} -seed 1 -ctrl mutant 10 1 -o mutants.txt bench.dut*",
+        f"mutate -list {proof.mutants} -seed 1 -ctrl mutant 10 1 -o mutants.txt {mutated}",
         "script mutants.txt", _PREPARE]
     lines += [f"tee -q -o mutant{k}.log {base} -set mutant {k + 1} -prove claims 1 bench"
               for k in range(proof.mutants)]
@@ -105,7 +106,7 @@ def check(proof: Proof, folder: Path) -> Verdict:
     bench = proof.build()
     (folder / "bench.il").write_text(bench.rtlil(inside=False))
     (folder / "inside.il").write_text(proof.build().rtlil())
-    (folder / "proof.ys").write_text(_script(proof, len(bench.covers), len(bench.claims)))
+    (folder / "proof.ys").write_text(_script(proof, len(bench.covers)))
     status, _, tail = run_tool(find_tool("yosys", native=False),
                                ["-q", "-l", "yosys.log", "proof.ys"], folder=folder)
     if status:
