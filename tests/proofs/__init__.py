@@ -5,6 +5,7 @@ from . import (
     arith,
     drain,
     dump,
+    engine,
     loader,
     output,
     packed,
@@ -18,5 +19,5 @@ from . import (
 __all__ = ["PROOFS"]
 
 _MODULES = (queue, output, loader, sequence, sequencer, weights, drain, dump, requantise, arith,
-            packed, activation)
+            packed, activation, engine)
 PROOFS = [proof for module in _MODULES for proof in module.PROOFS]

@@ -53,7 +53,9 @@ class Banks:
     Members
     -------
     running : Signal(1), a step runs, that has not let its bank go
-    waiting : Signal, banks that are full and whose step has not started
+    waiting : Signal, banks that are full and whose step has not started; full : all that are full
+    lasts : Signal(2), of those that wait, which hold a sequence's last step
+    loading : Value, states are expected
     """
 
     def __init__(self, bench: Bench, layout: Layout, dut):
@@ -65,10 +67,11 @@ class Banks:
         first, lasts = Signal(init=1), Signal(2)        # of the bank that fills; of those that wait
         firsts = Signal(2)
         filling, taken, waiting = Signal(), Signal(), Signal(range(3))
-        self.running, self.waiting = running, waiting
         loading, finish = C(0), Signal()
         if network.loads_state:
             loading = states_in(bench, layout, dut, finish)
+        self.running, self.waiting, self.full, self.lasts = running, waiting, banks, lasts
+        self.loading = loading
         loaded = Signal()
         m.d.comb += [
             taken.eq(dut.valid & dut.ready & dut.weights_loaded & ~loading),
@@ -90,7 +93,7 @@ class Banks:
                     m.d.sync += [firsts[k].eq(first), lasts[k].eq(dut.last)]
 
         bench.claim("two banks, not more", banks <= 2)
-        bench.claim("ready where a bank is free, or weights come; states where nothing runs or waits",
+        bench.claim("ready where a bank is free, or weights come; for states where none is full",
                     dut.ready == (~dut.weights_loaded | Mux(loading, dut.idle & (banks == 0),
                                                             banks < 2)))
         bench.claim("waiting where a full bank has not started", dut.waiting == (waiting != 0))
@@ -139,7 +142,8 @@ class Banks:
         bench.cover("a bank goes, and the other starts", dut.release & dut.start)
         bench.cover("one starts, the other fills", dut.start & filling)
         bench.cover("a step cut short", taken & dut.last & dut.error)
-        bench.cover("a sequence's last step waits", (waiting == 1) & dut.step_last & ~dut.step_first)
+        bench.cover("a sequence's last step waits",
+                    (waiting == 1) & dut.step_last & ~dut.step_first)
         if network.loads_state:
             bench.cover("states are in, and a step", ~loading & (waiting == 1))
 

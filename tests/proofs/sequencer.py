@@ -155,8 +155,8 @@ def _sequencer(layout: Layout) -> Bench:
     bench.claim("the banks turn with each step", (dut.bank == bank) & (dut.banks == bank))
 
     bench.cover("the last step's end", dut.step_end & last)
-    bench.cover("the next step starts at once behind a step", dut.step_start & (age == steps.shortest)
-                & ~last)
+    bench.cover("the next step starts at once behind a step",
+                dut.step_start & (age == steps.shortest) & ~last)
     bench.cover("a step is held back", armed & dut.hold & (age == end))
     return bench
 
