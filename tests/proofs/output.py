@@ -38,6 +38,10 @@ def _output(layout: Layout) -> Bench:
                 owed + words.count <= depth)
     bench.claim("room where nothing is promised and all has left",
                 (owed + words.count != 0) | dut.room)
+    late = Signal(2)
+    m.d.sync += late.eq(Mux(buffer.valid | (words.count == 0), 0, late + 1))
+    bench.claim("a word is there three cycles after it was written", (late < 2) | buffer.valid)
+    bench.invariant((late < 3) & ((late != 1) | bench.inner("fetched", "Buffer") | buffer.valid))
     bench.invariant(bench.inner("credit") + owed + words.count == depth)
     bench.invariant(~room_q | (bench.inner("credit") >= max(entries)))
 
@@ -60,22 +64,65 @@ def _output(layout: Layout) -> Bench:
     else:
         bench.claim("results come to be compared in order",
                     ~(words.at_head & buffer.valid) | (buffer.r_data == words.word))
-        bench.cover("a largest that is not the first", dut.valid & (dut.data != 0))
+        _largest(bench, layout, buffer, takes, read)
     bench.cover("all is promised, and some of it waits",
                 ~dut.room & (owed != 0) & (words.count != 0) & waited)
     bench.cover("the last word of a sequence waits", waited & dut.last)
     return bench
 
 
+def _largest(bench: Bench, layout: Layout, buffer, takes, read):
+    """The index of the first of a step's largest results, of all of them side by side."""
+    m, dut, units = bench.m, bench.dut, layout.program.phases[-1].units
+    before = [Signal.like(read.results[0], name=f"result{k}") for k in range(units - 1)]
+    count, want = Signal(range(units + 1)), Signal.like(dut.data)
+    known, comes, ended = Signal(), Signal(), Signal()
+    with m.If(takes):
+        m.d.sync += count.eq(Mux(read.boundary, 0, count + (count != units)))
+        for k, value in enumerate(before):
+            with m.If(count == k):
+                m.d.sync += value.eq(read.results[0])
+    values, largest = [*before, read.results[0]], C(units - 1)
+    for k in reversed(range(units - 1)):
+        largest = Mux(Cat(values[k] >= value for value in values[k + 1:]).all(), k, largest)
+    with m.If(takes & read.boundary):
+        # Steps of other lengths than the program's do not come.
+        m.d.sync += [ended.eq(read.end), want.eq(largest), known.eq(count == units - 1)]
+    m.d.sync += comes.eq((takes & read.boundary) | (dut.valid & ~dut.ready))
+    bench.claim("an index with each step, as soon as its last result is there, no other",
+                dut.valid == comes)
+    bench.claim("results are taken while no index waits",
+                buffer.ready == (~dut.valid | dut.ready))
+    bench.claim("the index of the first of the largest",
+                ~(dut.valid & known) | (dut.data == want))
+    bench.claim("last as with its last result", ~dut.valid | (dut.last == ended))
+    best, best_index, index, begun = (bench.calls("_serial", name)[0] for name in (
+        "best", "best_index", "index", "begun"))
+    bench.invariant(bench.calls("_serial", "place")[0] < layout.program.posts)
+    bench.invariant((count <= units) & (begun == (count != 0)))
+    bench.invariant((count == units) | (index == count))
+    for k in range(1, units):
+        # The first k results: the best of them is the first that none exceeds.
+        first, *rest = (Cat(best >= value for value in before[:k]).all()
+                        & (best == before[n]) & (best_index == n)
+                        & Cat(before[n] > value for value in before[:n]).all()
+                        for n in range(k))
+        bench.invariant((count != k) | Cat(first, *rest).any())
+    bench.cover("a largest that is neither first nor last",
+                dut.valid & known & (dut.data != 0) & (dut.data != units - 1))
+    bench.cover("two that are equal", takes & read.boundary & (count == units - 1)
+                & (values[0] == values[-1]) & (values[0] > values[1]))
+
+
 PROOFS = [
-    Proof(name="output.Output, two results a word", depth=3, reach=14, mutants=10, quick=True,
+    Proof(name="output.Output, two results a word", depth=3, reach=14, mutants=20, quick=True,
           says="AXI4-Stream, order, a step only with room, credits never short",
           build=lambda: _output(layout_of(("gru", 5), ("linear", 3), cols=2, posts=2, lanes=6,
                                           wide=True))),
-    Proof(name="output.Output, word by word of two, and states", depth=3, reach=14, mutants=10,
+    Proof(name="output.Output, word by word of two, and states", depth=3, reach=14, mutants=20,
           says="the same",
           build=lambda: _output(layout_of(("rnn", 4), posts=2, cols=2, returns=True))),
-    Proof(name="output.Output, index of the largest", depth=3, reach=14, mutants=10,
-          says="the same for results on their way to be compared; not the index itself",
+    Proof(name="output.Output, index of the largest", depth=3, reach=14, mutants=20,
+          says="the same, and the index itself: of the first of a step's largest results",
           build=lambda: _output(layout_of(("rnn", 3), ("linear", 3), argmax=True))),
 ]
