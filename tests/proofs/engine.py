@@ -171,7 +171,7 @@ def _engine(layout: Layout) -> Bench:
 
 
 def _proof(name: str, says: str, layout: Layout, **more) -> Proof:
-    return Proof(name=f"engine.Engine, {name}", says=says, depth=16, start=8, mutants=20,
+    return Proof(name=f"engine.Engine, {name}", says=says, depth=16, start=8, mutants=12,
                  parts=("loader", "sequencer", "drain", "output", "dump"),
                  build=lambda: _engine(layout), **more)
 
@@ -181,5 +181,5 @@ PROOFS = [
            layout_of(("rnn", 2, "relu"), inputs=2, lanes=2, pipeline=SHALLOW), reach=24),
     _proof("states in and out", "the same; the vector memory's ports: one user at a time",
            layout_of(("rnn", 2, "relu"), inputs=2, lanes=2, loads=True, returns=True,
-                     pipeline=SHALLOW), reach=34),
+                     pipeline=SHALLOW), reach=28),
 ]
