@@ -76,7 +76,7 @@ def _script(proof: Proof, covers: int) -> str:
     lines += [
         "design -load made",
         f"mutate -list {proof.mutants} -seed 1 -ctrl mutant 10 1 -o mutants.txt {mutated}",
-        "script mutants.txt", _PREPARE]
+        "script mutants.txt", "write_rtlil mutated.il", _PREPARE]
     lines += [f"tee -q -o mutant{k}.log {base} -set mutant {k + 1} -prove claims 1 bench"
               for k in range(proof.mutants)]
     return "\n".join(lines) + "\n"
@@ -84,7 +84,8 @@ def _script(proof: Proof, covers: int) -> str:
 
 def _survivors_script(proof: Proof, survivors) -> str:
     """Whether a mutant that was not refuted keeps all claims for ever."""
-    lines = ["read_rtlil bench.il", _NETLIST, "script mutants.txt", _PREPARE]
+    # Of the netlist as it was: Yosys names cells by a count that a second start begins anew.
+    lines = ["read_rtlil mutated.il", _PREPARE]
     lines += [f"tee -q -o kept{k}.log sat -tempinduct -maxsteps {proof.depth} "
               f"-initsteps {proof.start - 1} -timeout {PATIENCE} -set legal 1 -set mutant {k + 1} "
               "-prove claims 1 bench"
