@@ -89,10 +89,11 @@ def test_toothless(tmp_path):
 
 
 def test_left(tmp_path):
-    """What neither a trace refutes nor induction clears is named: here no trace is long enough."""
-    short = proof_of(lambda dut: dut.count <= 5)
-    verdict = check(replace(short, reach=1, mutants=20), tmp_path)
-    assert verdict.proved and len(verdict.survivors) > 0
+    """What neither a trace refutes nor induction clears is named: here both are too short."""
+    short = proof_of(lambda dut: dut.count != 9, invariant=lambda dut: dut.count <= 5, depth=1,
+                     cover=lambda dut: dut.count == 2)
+    verdict = check(replace(short, reach=1), tmp_path)
+    assert verdict.proved and verdict.covers == 1 and verdict.survivors
     assert verdict.refuted + verdict.harmless + len(verdict.survivors) == verdict.mutants
 
 
