@@ -12,7 +12,9 @@ from golden.curves import Curve, make_curve
 from golden.fixed import Fixed
 from golden.functions import Activation
 from golden.network import Cell, IntLayer, IntNetwork
+from golden.pool import GUARD as MEAN_GUARD, RECIPROCAL
 from golden.tables import GUARD, TanhTable, make_table
+from tests.walk import walk
 
 __all__ = ["run_scalar", "table_value"]
 
@@ -28,6 +30,11 @@ def code(value: Fraction, frac: int) -> int:
     scaled = value * Fraction(2) ** frac
     assert scaled.denominator == 1
     return int(scaled)
+
+
+def values_of(codes, frac: int) -> list:
+    """What integers stand for."""
+    return [int(v) / Fraction(2) ** frac for v in codes]
 
 
 def table_value(value: Fraction, table: TanhTable, function: Activation) -> Fraction:
@@ -103,7 +110,7 @@ class _Layer:
         limit = place.limit / Fraction(2) ** place.pre.frac
         return min(max(value, -limit), limit)
 
-    def step(self, x, h, c) -> dict:
+    def signals(self, x, h, c) -> dict:
         """Signals of one step, each a list of H values; x, h, c likewise."""
         cell, units = self.layer.cell, self.layer.units
         if cell is Cell.LSTM:
@@ -176,7 +183,37 @@ class _Layer:
         return {"pre_n": pre_n, "n": n, "h": narrow(n + z * (h[j] - n), self.layer.h)}
 
 
-def run_scalar(network: IntNetwork, x, h0=None, c0=None) -> list:
+class _Cell(_Layer):
+    """A layer with its state: codes in, codes out."""
+
+    def __init__(self, layer: IntLayer, network: IntNetwork, table: TanhTable, h, c):
+        super().__init__(layer, network, table)
+        self.h, self.c = values_of(h, layer.h.frac), values_of(c, network.cell.frac)
+
+    def step(self, vector) -> dict:
+        signals = self.signals(values_of(vector, self.layer.x.frac), self.h, self.c)
+        self.h, self.c = signals["h"], signals.get("c", self.c)
+        return {name: [code(v, self.layer.format_of(name, self.network.cell).frac)
+                       for v in values] for name, values in signals.items()}
+
+    def pool(self, vectors) -> list:
+        """The largest, or the sum times a reciprocal: 2**e / T, where T is at most 2**e."""
+        if self.layer.cell is Cell.MAX:
+            return [max(column) for column in zip(*vectors, strict=True)]
+        fmt, count = self.layer.h, len(vectors)
+        power = 1
+        while power < count:
+            power *= 2
+        inverse = narrow(Fraction(power, count), Fixed(width=62, frac=RECIPROCAL))
+        results = []
+        for column in zip(*vectors, strict=True):
+            part = narrow(sum(values_of(column, fmt.frac)) / power,
+                          Fixed(width=62, frac=fmt.frac + MEAN_GUARD))
+            results.append(code(narrow(part * inverse, fmt), fmt.frac))
+        return results
+
+
+def run_scalar(network: IntNetwork, x, h0=None, c0=None, *, table: TanhTable | None = None) -> list:
     """One sequence.
 
     Parameters
@@ -184,30 +221,19 @@ def run_scalar(network: IntNetwork, x, h0=None, c0=None) -> list:
     network : IntNetwork
     x : codes (T, I), or token ids (T, 1)
     h0, c0 : dict of layer to codes (H,)
+    table : TanhTable or None
+        In place of the network's own.
 
     Returns
     -------
     list of dict, one a layer
         Signal to integer codes, list of T lists of H.
     """
-    table = make_table(network.pre, network.gate)
-    two, first = Fraction(2), network.layers[0].x
-    rows = x if network.embedding is None else [network.embedding[int(t[0])] for t in x]
-    vectors = [[int(v) / two ** first.frac for v in row] for row in rows]
-    traces = []
-    for idx, layer in enumerate(network.layers):
-        cell = _Layer(layer, network, table)
+    table = table or make_table(network.pre, network.gate)
+
+    def start(idx):
+        layer = network.layers[idx]
         zero = [0] * layer.units
-        h = [int(v) / two ** layer.h.frac for v in (h0 or {}).get(idx, zero)]
-        c = [int(v) / two ** network.cell.frac for v in (c0 or {}).get(idx, zero)]
-        trace, results = {}, []
-        for vector in vectors[-1:] if layer.last_only else vectors:
-            signals = cell.step(vector, h, c)
-            h, c = signals["h"], signals.get("c", c)
-            results.append(h)
-            for name, values in signals.items():
-                frac = layer.format_of(name, network.cell).frac
-                trace.setdefault(name, []).append([code(v, frac) for v in values])
-        traces.append(trace)
-        vectors = results
-    return traces
+        return _Cell(layer, network, table, (h0 or {}).get(idx, zero), (c0 or {}).get(idx, zero))
+
+    return walk(network, x, start)

@@ -85,7 +85,16 @@ def test_toothless(tmp_path):
     """A claim that no mutant breaks is no claim."""
     verdict = check(proof_of(lambda dut: dut.count >= 0), tmp_path)
     assert verdict.proved and not verdict.refuted and not verdict.passed
-    assert len(verdict.survivors) == verdict.mutants > 0
+    assert verdict.harmless == verdict.mutants > 0 and not verdict.survivors
+
+
+def test_left(tmp_path):
+    """What neither a trace refutes nor induction clears is named: here both are too short."""
+    short = proof_of(lambda dut: dut.count != 9, invariant=lambda dut: dut.count <= 5, depth=1,
+                     cover=lambda dut: dut.count == 2)
+    verdict = check(replace(short, reach=1), tmp_path)
+    assert verdict.proved and verdict.covers == 1 and verdict.survivors
+    assert verdict.refuted + verdict.harmless + len(verdict.survivors) == verdict.mutants
 
 
 def test_unknown_signal():

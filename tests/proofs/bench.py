@@ -33,7 +33,7 @@ class Bench:
 
     def __init__(self, component):
         self.m, self.dut = Module(), component
-        self._locals = {}
+        self._locals, self._calls = {}, {}
         self.m.submodules.dut = fragment = self._elaborate(component)
         self._inputs = [Value.cast(value) for _, member, value
                         in component.signature.flatten(component) if member.flow.name == "In"]
@@ -50,7 +50,10 @@ class Bench:
             owner = frame.f_locals.get("self")
             if event == "return" and isinstance(owner, wiring.Component):
                 self._locals.setdefault(type(owner).__name__, {}).update(frame.f_locals)
+            if event == "return" and frame.f_globals["__name__"].partition(".")[0] == package:
+                self._calls.setdefault(frame.f_code.co_name, []).append(dict(frame.f_locals))
 
+        package = type(component).__module__.partition(".")[0]
         before = sys.getprofile()
         sys.setprofile(look)
         try:
@@ -62,16 +65,20 @@ class Bench:
         """What a method of the module, or of one of class ``of`` in it, calls by that name."""
         return self._locals[of or type(self.dut).__name__][name]
 
-    def memory_word(self, address) -> Signal:
-        """What the module's one memory holds at an address, by a read port of our own."""
-        memory, = self._memories
+    def calls(self, method: str, name: str) -> list:
+        """What a function of the module's own package calls by that name, call by call."""
+        return [found[name] for found in self._calls[method]]
+
+    def memory_word(self, address, number: int = 0) -> Signal:
+        """What a memory of the module holds at an address, by a read port of our own."""
+        memory = self._memories[number]
         word = Signal(len(memory._read_ports[0]._data))
         self._probes.append((memory, address, word))
         return word
 
-    def memory_output(self) -> Value:
-        """The register behind the read port of the module's one memory."""
-        memory, = self._memories
+    def memory_output(self, number: int = 0) -> Value:
+        """The register behind the read port of a memory of the module."""
+        memory = self._memories[number]
         return memory._read_ports[0]._data
 
     def free(self, name: str, shape=1) -> Signal:
@@ -165,6 +172,8 @@ class Proof:
         Single faults that are tried.
     quick : bool
         Part of the test suite.
+    parts : tuple of str
+        Submodules in which faults are tried; empty: in all of the module.
     """
 
     name: str
@@ -175,3 +184,4 @@ class Proof:
     start: int = 1
     mutants: int = 12
     quick: bool = False
+    parts: tuple = ()

@@ -13,8 +13,8 @@ from .configurations import SMOKE
 __all__ = ["COMMAND", "PARTS", "document", "load", "write_document"]
 
 # In the order of the document. A part that is not there yet has no section.
-PARTS = ("smoke", "stress", "opinions", "netlists", "campaign", "proofs", "mutants",
-         "golden_mutants")
+PARTS = ("smoke", "stress", "opinions", "netlists", "arithmetic", "campaign", "proofs",
+         "mutants", "golden_mutants")
 COMMAND = "python -m tests.signoff"
 STAGES = ("V1", "V2", "V3")
 HEAD = """# Verification

@@ -33,23 +33,31 @@ def measure(case: dict, folder: Path, old: dict | None, settings: dict) -> dict:
         failure = "no mutant was refuted"
     return {"failure": failure, "says": proof.says, "length": verdict.length,
             "covers": verdict.covers, "refuted": verdict.refuted, "mutants": verdict.mutants,
-            "survivors": list(verdict.survivors), "seconds": round(verdict.seconds, 1),
+            "harmless": verdict.harmless, "survivors": list(verdict.survivors),
+            "seconds": round(verdict.seconds, 1),
             "yosys": find_tool("yosys", native=False).version}
 
 
 def _sums(records: dict) -> tuple:
-    return tuple(sum(record[key] for record in records.values() if record["failure"] is None)
-                 for key in ("covers", "refuted", "mutants"))
+    return tuple(sum(record.get(key, 0) for record in records.values() if record["failure"] is None)
+                 for key in ("covers", "refuted", "mutants", "harmless"))
+
+
+def _left(records: dict) -> int:
+    """Mutants of which nothing is shown."""
+    return sum(len(record["survivors"]) for record in records.values()
+               if record["failure"] is None)
 
 
 def claims(records: dict) -> list:
-    covers, refuted, mutants = _sums(records)
+    covers, refuted, mutants, harmless = _sums(records)
     return [Claim(
         claim="The engine's control, streams and arithmetic are right in all cycles, and for a "
               "reset in any of them",
         check="k-induction over each module as it is generated; covers reached; mutants refuted",
         figure=f"{len(records)} proofs, {covers} covers reached, {refuted} of {mutants} mutants "
-               "refuted by the claims alone",
+               f"refuted by the claims alone, {harmless} shown to keep them all, "
+               f"{_left(records)} left",
         stage=STAGE, passed=all(record["failure"] is None for record in records.values()))]
 
 
@@ -58,8 +66,9 @@ def section(records: dict) -> str:
     for name, record in records.items():
         if record["failure"] is None:
             rows.append([name, record["says"], str(record["length"]), str(record["covers"]),
-                         f"{record['refuted']}/{record['mutants']}", f"{record['seconds']:.1f}"])
-    covers, refuted, mutants = _sums(records)
+                         f"{record['refuted']}/{record['mutants']}", str(record.get("harmless", 0)),
+                         str(len(record["survivors"])), f"{record['seconds']:.1f}"])
+    covers, refuted, mutants, harmless = _sums(records)
     versions = ", ".join(sorted({record["yosys"] for record in records.values()
                                  if record["failure"] is None}))
     return "\n\n".join((
@@ -69,9 +78,10 @@ def section(records: dict) -> str:
         "Claims speak of ports; what is needed of the inside is shown along with them. Not in "
         "vain: each cover is a situation that is reached from power-up in a trace. Not toothless: "
         "a mutant is the module with one fault in its netlist, and is refuted by a trace from "
-        "power-up in which a claim about the ports fails. One that is left changes nothing of "
-        "what the claims say within the traces searched; the results file names it.",
+        "power-up in which a claim about the ports fails. Of one that is not, induction may show "
+        "that it keeps all claims for ever: where these say all of an output, as for arithmetic, "
+        "it is the same module. What is left is named in the results file.",
         table(["module", "<shown for all inputs, in all cycles", "induction", "covers reached",
-               "mutants refuted", "seconds"], rows),
-        f"{len(rows)} proofs, {covers} covers reached, {refuted} of {mutants} mutants refuted; "
-        f"Yosys {versions}."))
+               "mutants refuted", "shown to keep all claims", "left", "seconds"], rows),
+        f"{len(rows)} proofs, {covers} covers reached, {refuted} of {mutants} mutants refuted, "
+        f"{harmless} shown to keep all claims, {_left(records)} left; Yosys {versions}."))
