@@ -100,6 +100,7 @@ def make_manifest(core, ports: list) -> dict:
         "layers": _layers(core), "formats": _formats(core),
         "lanes": program.lanes, "cols": program.cols, "posts": program.posts,
         "pipeline": program.pipeline.name, "packed": program.packing is not None,
+        "protected": layout.watch is not None,
         "ports": ports,
         "family": layout.family.name, "primitives": list(layout.family.primitives),
         "cycles_per_step": schedule.interval,

@@ -13,7 +13,8 @@ VIOLATIONS = (
 )
 
 def counters_difference(stimulus: Stimulus, *, violations: int, accepted: int, steps: int,
-                        errors: int, saturations: int, idle: int) -> dict | None:
+                        errors: int, saturations: int, idle: int,
+                        faults: int = 0) -> dict | None:
     """What the counters say once all values were equal; None if they are as they should be.
 
     Parameters
@@ -22,7 +23,7 @@ def counters_difference(stimulus: Stimulus, *, violations: int, accepted: int, s
         Bit k: ``VIOLATIONS[k]`` was seen.
     accepted, steps : int
         Input words taken, steps started.
-    errors, saturations, idle : int
+    errors, saturations, idle, faults : int
         The core's status ports.
     """
     words = sum(len(sequence.inputs) for sequence in stimulus.sequences)
@@ -32,6 +33,7 @@ def counters_difference(stimulus: Stimulus, *, violations: int, accepted: int, s
             ("input", accepted, words, "input words accepted"),
             ("steps", steps, int(stimulus.starts.sum()), "steps started (trace_step)"),
             ("status", errors, 0, "status_errors at the end"),
+            ("status", faults, 0, "status_faults at the end"),
             ("status", saturations, stimulus.expected_saturations,
              "status_saturations at the end"),
             ("status", idle, 1, "idle at the end")):

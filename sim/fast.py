@@ -117,7 +117,8 @@ class _Run(ctypes.Structure):
         *((name, ctypes.c_uint64) for name in (
             "out_count", "h_count", "c_count", "step_count", "random", "src_left", "snk_left",
             "accepted", "emitted", "cycle", "still", "first_in", "last_out", "offered",
-            "violations", "status_errors", "status_saturations", "idle"))]
+            "violations", "status_errors", "status_saturations", "idle",
+            "status_faults"))]
 
 
 class FastSimulator:
@@ -232,7 +233,7 @@ class FastSimulator:
                 difference = checker.finish(run.quiet_limit) or counters_difference(
                     stimulus, steps=sum(map(len, starts)), accepted=run.accepted,
                     errors=run.status_errors, saturations=run.status_saturations,
-                    idle=run.idle, violations=run.violations)
+                    idle=run.idle, violations=run.violations, faults=run.status_faults)
                 break
             if run.cycle >= run.max_cycles:
                 behind = (checker.finish(0) or {}).get(

@@ -28,7 +28,7 @@ struct Run {
     uint64_t random, src_left, snk_left;
     uint64_t accepted, emitted, cycle, still, first_in, last_out;
     uint64_t offered, violations;
-    uint64_t status_errors, status_saturations, idle;
+    uint64_t status_errors, status_saturations, idle, status_faults;
 };
 
 }  // extern "C"
@@ -40,6 +40,15 @@ template <typename Top> auto keep_of(const Top &top) {
         return std::remove_cvref_t<decltype(top.m_axis_tkeep)>{top.m_axis_tkeep};
     } else {
         return CData{1};
+    }
+}
+
+// What a protected core has found wrong.
+template <typename Top> uint64_t faults_of(const Top &top) {
+    if constexpr (requires { top.status_faults; }) {
+        return top.status_faults;
+    } else {
+        return 0;
     }
 }
 
@@ -173,6 +182,7 @@ template <bool Paused> void cycles(Sim &sim, Run &run) {
     r.status_errors = top.status_errors;
     r.status_saturations = top.status_saturations;
     r.idle = top.idle;
+    r.status_faults = faults_of(top);
     run = r;
     sim.before = before;
 }
