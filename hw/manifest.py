@@ -4,6 +4,7 @@ from importlib.metadata import version
 
 from golden.fixed import Fixed
 
+from .guard import watch_limit
 from .program import Op
 
 __all__ = ["make_manifest"]
@@ -106,6 +107,7 @@ def make_manifest(core, ports: list) -> dict:
         "cycles_per_step": schedule.interval,
         "cycles": {"steady_step": schedule.interval, "exposed_per_step": schedule.exposed,
                    "flush": schedule.flush, "latencies": vars(schedule.latencies),
+                   **({"watchdog": watch_limit(layout)} if layout.watch else {}),
                    "sweeps": [{"step": sweep.length, "last_step": sweep.length_last,
                                "tail": sweep.tail, "tail_last": sweep.tail_last,
                                "single_step": sweep.single} for sweep in schedule.sweeps]},

@@ -29,6 +29,7 @@ struct Run {
     uint64_t accepted, emitted, cycle, still, first_in, last_out;
     uint64_t offered, violations;
     uint64_t status_errors, status_saturations, idle, status_faults;
+    uint64_t first_fault;               // cycle behind the first one that told of one, or 0
 };
 
 }  // extern "C"
@@ -176,6 +177,7 @@ template <bool Paused> void cycles(Sim &sim, Run &run) {
         }
         r.still = event ? 0 : r.still + 1;
         ++r.cycle;
+        if (!r.first_fault && faults_of(top)) r.first_fault = r.cycle;
         top.clk = 1;
         top.eval();
     }
