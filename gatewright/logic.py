@@ -43,12 +43,12 @@ def logic(layout: Layout, family: str) -> dict[str, int]:
 
 
 def _registers(layout: Layout) -> float:
-    program, named = layout.program, layout.family is ECP5
+    program, named = layout.program, layout.family.name == ECP5.name
     deep = program.pipeline.name == DEEP.name
     kind = ("gru" if program.uses(Op.GRU, Op.CANDIDATE) else
             "lstm" if program.uses(Op.LSTM, Op.CELL, Op.PRODUCT) else "result")
     post = _POST[kind][not deep] + (0 if named else _OUTSIDE[not deep])
-    outside = 0 if layout.family in (PORTABLE, ECP5) else sum(
+    outside = 0 if layout.family.name in (PORTABLE.name, ECP5.name) else sum(
         memory.bits for memory in memories(layout) if not memory.latency and not memory.contents)
     return _BASE + post * program.posts * layout.act_width / 16 + _array(layout) + outside
 
@@ -58,17 +58,18 @@ def _array(layout: Layout) -> float:
     program, network = layout.program, layout.program.network
     lanes, cols, operand = program.lanes, program.cols, network.operand_width
     deep, packing = program.pipeline.name == DEEP.name, program.packing
+    portable = layout.family.name == PORTABLE.name
     width = operand + network.weight_width
     rows = network.acc_width * (1 + layout.rows.split)
     lane = 2 * rows + (cols > 1) * (width + 3) * (cols - 1 if deep else 1)
     if deep and program.slots > 1:
         lane += 2 / 3 * rows  # the tree of ORs
     if packing is not None:
-        product = _PAIR[layout.family is PORTABLE] / 2
-    elif not deep or layout.family is not PORTABLE:
+        product = _PAIR[portable] / 2
+    elif not deep or not portable:
         product = width + deep * network.weight_width
     else:
         product = 3 * width + 3 * network.weight_width
     groups = -(-lanes // group_size(program.posts, layout.family, packing))
-    column = deep * _COLUMN[layout.family is not ECP5]
+    column = deep * _COLUMN[layout.family.name != ECP5.name]
     return lanes * (lane + cols * product) + groups * (operand * cols + 17) + cols * column

@@ -7,8 +7,7 @@ share of the schedule. Whatever goes wrong sets a bit of ``status_faults`` and s
 until a reset.
 """
 
-from dataclasses import dataclass, field
-from dataclasses import replace as replaced
+from dataclasses import dataclass, field, replace as replaced
 
 from amaranth import *
 from amaranth.lib import wiring

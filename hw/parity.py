@@ -5,8 +5,6 @@ from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import ceil_log2
 
-from .blocks import delay
-
 __all__ = ["CHUNK", "Checked", "ParityCheck", "parity_of", "pipelined_or"]
 
 CHUNK = 16      # bits whose parity, or agreement, is found between two registers

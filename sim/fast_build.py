@@ -116,8 +116,8 @@ def build_library(rtl: Path, name: str, input_width: int, folder: Path,
     more = inside.read_bytes() if inside else b""
     control = "".join(f'public_flat_rw -module "{module}" -var "{signal}"\n'
                       for module, signal in public)
-    digest = hashlib.sha256("\0".join((tools, name, str(input_width), str(optimise), control)).encode()
-                            + DRIVER.read_bytes() + more + text).hexdigest()[:16]
+    said = "\0".join((tools, name, str(input_width), str(optimise), control)).encode()
+    digest = hashlib.sha256(said + DRIVER.read_bytes() + more + text).hexdigest()[:16]
     target = folder / f"fast-{digest}.so"
     if target.is_file():
         return target
@@ -128,7 +128,8 @@ def build_library(rtl: Path, name: str, input_width: int, folder: Path,
         (place / "driver.cpp").write_bytes(DRIVER.read_bytes() + more)
         (place / "public.vlt").write_text(f"`verilator_config\n{control}")
         _call([simulator.folder / "verilator", *_VERILATE, "--top-module", name, "--Mdir", ".",
-               *(["public.vlt"] if public else []), "core.v"], f"Verilating {rtl}", cwd=place, env=env)
+               *(["public.vlt"] if public else []), "core.v"],
+              f"Verilating {rtl}", cwd=place, env=env)
         slow = sorted(place.glob(f"{PREFIX}*__Slow.cpp"))
         fast = [*sorted(set(place.glob(f"{PREFIX}*.cpp")) - set(slow)), place / "driver.cpp"]
         # What runs once (contents of memories, most of the text) is compiled without optimising.
