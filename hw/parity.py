@@ -5,7 +5,7 @@ from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import ceil_log2
 
-__all__ = ["CHUNK", "Checked", "ParityCheck", "parity_of", "pipelined_or"]
+__all__ = ["CHUNK", "Checked", "ParityCheck", "or_latency", "parity_of", "pipelined_or"]
 
 CHUNK = 16      # bits whose parity, or agreement, is found between two registers
 
@@ -13,6 +13,11 @@ CHUNK = 16      # bits whose parity, or agreement, is found between two register
 def parity_of(word: int) -> int:
     """1 where an odd number of bits is set."""
     return word.bit_count() & 1
+
+
+def or_latency(n: int) -> int:
+    """Cycles that ``pipelined_or`` takes for ``n`` bits."""
+    return 1 if n <= CHUNK else 1 + or_latency(-(-n // CHUNK))
 
 
 def pipelined_or(m: Module, bits: list, name: str) -> Signal:

@@ -21,6 +21,7 @@ __all__ = ["OUTCOMES", "Bits", "Upsets", "kind_of", "state_of"]
 DRIVER = Path(__file__).with_name("upset_driver.cpp")
 OUTCOMES = ("masked", "silent", "told", "detected", "hung")
 SLACK = 64      # cycles of silence beyond those in which a fault has to show
+MOST = 0.6      # of a run: upsets come that early
 
 _MODULE = re.compile(r"^module (\\\S+|\w+)(.*?)^endmodule", re.M | re.S)
 _CLOCKED = re.compile(r"always @\(posedge \w+\)(.*?)(?=\n\s*(?:always|assign|wire|reg|initial)\b"
@@ -192,6 +193,17 @@ class Upsets(FastSimulator):
         return {"outcome": outcome, "late": not prefix, "faults": run.status_faults,
                 "first_fault": run.first_fault}
 
+    def until_told(self, bits: Bits, element: int, bit: int, cycle: int, until: int) -> tuple:
+        """(cycle behind the one that flagged a flip behind ``cycle``, or 0; whether what had left
+        was right) of a run up to a cycle.
+        """
+        run, words = self._start(False), []
+        self._go(run, words, cycle)
+        self.flip(bits, element, bit)
+        self._go(run, words, until)
+        came, expected = self._joined(words), self._templates[False][2]
+        return run.first_fault, bool((came == expected[:len(came)]).all())
+
     def recovers(self) -> bool:
         """Whether a reset, and the run once more, give what a core without a fault gives."""
         run, words = self._start(False), []
@@ -211,31 +223,37 @@ class Upsets(FastSimulator):
 
         Returns
         -------
-        Counter of (kind, outcome), (kind, "late"), and of ("", "reset"), ("", "renewed") and
-        ("", "lost"): not masked, and exact again behind a reset, or only with the bitstream's
-        contents, or not at all.
+        Counter of (kind, outcome) and (kind, "late"), and of ("", "reset"), ("", "renewed"),
+        ("", "lost"): what was not masked, and is exact again behind a reset; only with the
+        bitstream's contents, being in a memory; or not.
         """
         pool = [bits for bits in self.state if chosen(bits)]
         sizes = np.array([bits.width * bits.depth for bits in pool], np.float64)
-        seen = Counter()
-        while sum(seen[key] for key in seen if key[1] in OUTCOMES) < count:
+        seen, done = Counter(), 0
+        while done < count:
             bits = pool[rng.choice(len(pool), p=sizes / sizes.sum())]
             element, bit = int(rng.integers(bits.depth)), int(rng.integers(bits.width))
             paused = bool(rng.integers(2))
-            cycle = int(rng.integers(*self.cycles(paused)))
+            first, last = self.cycles(paused)
+            # What an upset leaves behind has time to show.
+            cycle = int(rng.integers(first, first + MOST * (last - first)))
             result = self.inject(bits, element, bit, cycle, paused=paused)
             if result is None:
                 seen["", "not taken"] += 1
                 continue
-            kind = kind_of(bits)
-            seen[kind, result["outcome"]] += 1
-            seen[kind, "late"] += result["late"] and result["outcome"] == "detected"
-            if result["outcome"] != "masked":
-                if self.recovers():
-                    seen["", "reset"] += 1
-                else:
-                    self.renew()
-                    seen["", "renewed" if self.recovers() else "lost"] += 1
+            done += 1
+            kind, outcome = kind_of(bits), result["outcome"]
+            seen[kind, outcome] += 1
+            seen[kind, "late"] += result["late"] and outcome == "detected"
+            if outcome != "masked":
+                seen["", self._recovery(bits)] += 1
             if bits.depth > 1:
                 self.renew()    # what no write reaches would stay flipped
         return seen
+
+    def _recovery(self, bits: Bits) -> str:
+        """What it takes until the core is exact again."""
+        if self.recovers():
+            return "reset"
+        self.renew()
+        return "renewed" if bits.depth > 1 and self.recovers() else "lost"
