@@ -69,14 +69,10 @@ def memories(layout: Layout) -> list[Memory]:
 
 
 def _with_parity(memory: Memory) -> list[Memory]:
-    """What ``hw.parity.Checked`` makes of a memory."""
-    if memory.name in ("weights", "inputs", "kept", "output"):
-        if memory.name == "weights" and not memory.contents:
-            return [memory, replace(memory, name="parity", width=1)]
-        return [replace(memory, width=memory.width + 1)]
-    # Whatever is read has a parity: they are filled up. The loader's twin has tokens of its own.
-    whole = replace(memory, width=memory.width + 1, depth=1 << max(1, ceil_log2(memory.depth)))
-    return [whole] * (1 + (memory.name == "tokens"))
+    """What ``hw.parity.Checked`` makes of a memory; the loader's twin has tokens of its own."""
+    if memory.name == "weights" and not memory.contents:
+        return [memory, replace(memory, name="parity", width=1)]
+    return [replace(memory, width=memory.width + 1)] * (1 + (memory.name == "tokens"))
 
 
 def _vectors(layout: Layout) -> list[Memory]:

@@ -16,6 +16,7 @@ from .layout import Layout
 from .loader import Loader
 from .mac import MacArray
 from .output import Output
+from .parity import count_where
 from .program import Op, Program, Source
 from .schedule import Latencies, make_schedule
 from .sequence import SequenceLoader
@@ -191,8 +192,7 @@ class Engine(wiring.Component):
         if network.embedding is None:
             bits = len(loader.x_addr) - 1
             m.submodules.inputs = inputs = layout.family.ram(
-                width=act_width, depth=layout.input_depth, cols=cols, latency=pipeline.vector,
-                **layout.checked)
+                width=act_width, depth=layout.input_depth, cols=cols, latency=pipeline.vector)
             m.d.comb += [
                 inputs.w_en.eq(loader.x_en), inputs.w_addr.eq(loader.x_addr),
                 inputs.w_data.eq(loader.x_data),
@@ -202,11 +202,15 @@ class Engine(wiring.Component):
             image = embedding_image(program)
             m.submodules.inputs = inputs = layout.family.ram(
                 width=act_width * cols, depth=len(image), init=image, writable=False,
-                latency=pipeline.vector, **layout.checked)
+                latency=pipeline.vector)
             m.d.comb += inputs.r_addr.eq(
                 (base if program.max_steps else loader.token_base) + issue.address)
 
-        self._check(m, inputs, issue, Source.INPUT)
+        count_where(m, layout, inputs, issue.valid & (issue.source == Source.INPUT),
+                    cycles=pipeline.vector)
+        stale = issue.masked & (not network.loads_state)
+        count_where(m, layout, vectors, cycles=pipeline.vector, used=dump.reading | (
+            issue.valid & ((issue.source == Source.NEW) | (old & ~stale))))
 
         def later(value, name):
             return delay(m, value, pipeline.vector, name=name)
@@ -258,21 +262,14 @@ class Engine(wiring.Component):
                 output.state_en.eq(arrived(dump.reading, "reading")),
                 output.state_end.eq(arrived(dump.final, "final"))]
 
-    def _check(self, m: Module, memory, issue, source):
-        """In a protected core, the memory's words count where the array takes them."""
-        if self._layout.watch:
-            cycles = self._layout.program.pipeline.vector + 1
-            m.d.comb += memory.check.eq(delay(m, issue.valid & (issue.source == source), cycles,
-                                              name=f"check_{source.name.lower()}",
-                                              reset_less=False))
-
     def _kept(self, m: Module, loader, issue, posts, column_bits: int, part_bits: int):
         """The sequence memory: results of one sweep, step by step, for the next."""
         layout, program, tag = self._layout, self._layout.program, posts[0].result_tag
         m.submodules.kept = kept = layout.family.ram(
             width=layout.act_width, depth=layout.kept_depth, cols=program.word,
-            latency=program.pipeline.vector, **layout.checked)
-        self._check(m, kept, issue, Source.KEPT)
+            latency=program.pipeline.vector)
+        count_where(m, layout, kept, issue.valid & (issue.source == Source.KEPT),
+                    cycles=program.pipeline.vector)
         write, parts = tag.valid & tag.to_sequence, 1 << part_bits
         m.d.comb += [
             kept.r_addr.eq(Mux(issue.reverse, loader.kept_base[1], loader.kept_base[0])

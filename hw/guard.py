@@ -14,7 +14,7 @@ from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from .families import Family
-from .parity import CHUNK, Checked, pipelined_or
+from .parity import Checked, pipelined_differ, pipelined_or
 
 __all__ = ["FAULTS", "Guard", "Twin", "Watch", "watch_limit"]
 
@@ -89,12 +89,8 @@ class Twin(wiring.Component):
             else:
                 mine.append(late)
                 theirs.append(own)
-        mine, theirs, parts = Cat(mine), Cat(theirs), []
-        for low in range(0, len(mine), CHUNK // 2):
-            parts.append(Signal(name=f"differ{low}"))
-            chosen = slice(low, low + CHUNK // 2)
-            m.d.sync += parts[-1].eq(~behind & (mine[chosen] != theirs[chosen]))
-        m.d.comb += self.alarm.eq(pipelined_or(m, parts, "differ_any"))
+        mine, theirs = Cat(mine), Cat(theirs)
+        m.d.comb += self.alarm.eq(pipelined_differ(m, mine, theirs, "differ", counts=~behind))
         return m
 
 
@@ -165,7 +161,7 @@ class Guard(wiring.Component):
                                   ((start_last, 1),))
 
         limit = watch_limit(self._layout)
-        left, late, rests = Signal(range(limit + 1), init=limit), Signal(), Signal()
+        left, late, rests = Signal(range(limit + 1), init=limit), Signal(), Signal(init=1)
         m.d.sync += [rests.eq(event | leaves | blocked | ~(pending | words | sequences)),
                      late.eq(left == 0)]
         with m.If(rests):

@@ -43,11 +43,6 @@ class Layout:
     watch: Watch | None = None
 
     @property
-    def checked(self) -> dict:
-        """Of a memory that not every address reaches; see ``hw.parity``."""
-        return {"checked": True} if self.watch else {}
-
-    @property
     def act_width(self) -> int:
         return self.program.network.act_width
 

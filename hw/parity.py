@@ -5,14 +5,29 @@ from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import ceil_log2
 
-__all__ = ["CHUNK", "Checked", "ParityCheck", "or_latency", "parity_of", "pipelined_or"]
+from .blocks import delay
+
+__all__ = ["CHUNK", "Checked", "ParityCheck", "count_where", "or_latency",
+           "pipelined_differ", "pipelined_or"]
 
 CHUNK = 16      # bits whose parity, or agreement, is found between two registers
 
 
-def parity_of(word: int) -> int:
-    """1 where an odd number of bits is set."""
-    return word.bit_count() & 1
+def count_where(m: Module, layout, memory, used, *, cycles: int = 0) -> None:
+    """In a protected core, the word that a memory shows counts where it is ``used``: a word that is
+    read in the cycle of its write, or from behind the last one, has no parity.
+
+    Parameters
+    ----------
+    layout : Layout
+    memory : Checked
+    used : Value, 1 bit
+    cycles : int
+        That ``used`` comes before the word.
+    """
+    if layout.watch:
+        name = f"{memory.check.name}_used"
+        m.d.comb += memory.check.eq(delay(m, used, cycles + 1, name=name, reset_less=False))
 
 
 def or_latency(n: int) -> int:
@@ -32,6 +47,16 @@ def pipelined_or(m: Module, bits: list, name: str) -> Signal:
         bits = joined
         if len(bits) == 1:
             return bits[0]
+
+
+def pipelined_differ(m: Module, one, other, name: str, *, counts=1) -> Signal:
+    """Whether two values of the same width differ where that ``counts``, in pieces."""
+    parts = []
+    for low in range(0, len(one), CHUNK // 2):
+        piece = slice(low, low + CHUNK // 2)
+        parts.append(Signal(name=f"{name}{low}"))
+        m.d.sync += parts[-1].eq((one[piece] != other[piece]) & counts)
+    return pipelined_or(m, parts, f"{name}_any")
 
 
 class ParityCheck(wiring.Component):
@@ -56,8 +81,7 @@ class ParityCheck(wiring.Component):
 
     def __init__(self, width: int, cols: int):
         self._width, self._cols = width, cols
-        super().__init__({"word": In(cols * width), "check": In(1, init=1), "fold": In(1),
-                          "alarm": Out(1)})
+        super().__init__({"word": In(cols * width), "check": In(1), "fold": In(1), "alarm": Out(1)})
 
     def elaborate(self, platform):
         m = Module()
@@ -84,46 +108,34 @@ class Checked(wiring.Component):
     make : callable
         As ``Family.ram``.
     addressed : bool
-        The word's address has its part in the bit. ``check`` and ``fold`` are inputs then: whoever
-        reads says by ``fold`` the parity of the address it means.
-    checked : bool
-        ``check`` is an input: not all that is read at any time is a word of the memory.
+        The word's address has its part in the bit: whoever reads says by ``fold`` the parity of the
+        address it means.
     shape : keywords of ``blocks.Ram``
 
     Members
     -------
     Those of ``blocks.Ram``, and
 
-    check, fold : In(1), as those of ``ParityCheck``, the cycle after the data
+    check, fold : In(1), as those of ``ParityCheck``, the cycle after the data; ``count_where``
     alarm : Out(1), two cycles after the data
     """
 
     def __init__(self, make, *, width: int, depth: int, cols: int = 1, init=(),
-                 addressed: bool = False, checked: bool = False, one_port: bool = False, **shape):
+                 addressed: bool = False, one_port: bool = False, **shape):
         self._width, self._cols, self._addressed = width, cols, addressed
         self._apart = one_port
-        init = list(init)
-        if not (checked or addressed):
-            # Any address may be read: behind the last word, words of even parity.
-            depth = 1 << max(1, ceil_log2(depth))
-        mask = (1 << width) - 1
-        words, bits = [], []
-        for address, word in enumerate(init):
-            elements = [(word >> (k * width)) & mask for k in range(cols)]
-            turned = parity_of(address) & addressed
-            bits.append(sum((parity_of(e) ^ turned) << k for k, e in enumerate(elements)))
-            words.append(sum((e | (parity_of(e) ^ turned) << width) << (k * (width + 1))
-                             for k, e in enumerate(elements)))
         if self._apart:
-            self._memory = make(width=width, depth=depth, cols=cols, init=init, one_port=True,
-                                **shape)
-            self._bits = make(width=1, depth=depth, cols=cols, init=bits, **shape)
+            self._memory = make(width=width, depth=depth, cols=cols, one_port=True, **shape)
+            self._bits = make(width=1, depth=depth, cols=cols, **shape)
         else:
+            # Contents are whole words: those that are written by elements begin as zeros.
+            words = [word | ((word.bit_count() + address.bit_count() * addressed) & 1) << width
+                     for address, word in enumerate(init)]
             self._memory = make(width=width + 1, depth=depth, cols=cols, init=words, **shape)
         super().__init__({
             "r_addr": In(max(1, ceil_log2(depth))), "r_data": Out(cols * width),
             "w_en": In(cols), "w_addr": In(max(1, ceil_log2(depth))), "w_data": In(cols * width),
-            "check": In(1, init=1), "fold": In(1), "alarm": Out(1),
+            "check": In(1), "fold": In(1), "alarm": Out(1),
             **({"r_en": In(1), "o_en": In(1)} if shape.get("gated") else {})})
 
     def elaborate(self, platform):

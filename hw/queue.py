@@ -5,8 +5,8 @@ from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import ceil_log2
 
-from .blocks import delay
 from .layout import Layout
+from .parity import count_where
 
 __all__ = ["Buffer"]
 
@@ -30,15 +30,14 @@ class Buffer(wiring.Component):
 
     def __init__(self, layout: Layout, *, width: int, depth: int):
         self._family, self._width, self._depth = layout.family, width, depth
-        self._watch, self._checked = layout.watch, layout.checked
+        self._layout = layout
         super().__init__({"w_en": In(1), "w_data": In(width), "valid": Out(1),
                           "r_data": Out(width), "ready": In(1)})
 
     def elaborate(self, platform):
         m = Module()
         depth = 1 << ceil_log2(self._depth)
-        m.submodules.memory = memory = self._family.ram(width=self._width, depth=depth, gated=True,
-                                                       **self._checked)
+        m.submodules.memory = memory = self._family.ram(width=self._width, depth=depth, gated=True)
         write, read = Signal(range(depth)), Signal(range(depth))
         level, some = Signal(range(depth + 1)), Signal()  # words in the memory alone
         fetched, valid = Signal(), Signal()  # the steps of a read hold a word
@@ -48,8 +47,9 @@ class Buffer(wiring.Component):
             memory.r_addr.eq(read), memory.r_en.eq(fetch), memory.o_en.eq(move),
             memory.w_addr.eq(write), memory.w_en.eq(self.w_en), memory.w_data.eq(self.w_data),
             self.r_data.eq(memory.r_data), self.valid.eq(valid)]
-        if self._watch:
-            self._invariant(m, memory, valid, write - read, level, some)
+        count_where(m, self._layout, memory, valid)
+        if self._layout.watch:
+            self._invariant(m, write - read, level, some)
         with m.If(move):
             m.d.sync += valid.eq(fetched)
         with m.If(fetch):
@@ -62,10 +62,12 @@ class Buffer(wiring.Component):
             m.d.sync += [level.eq(level - 1), some.eq(level != 1)]
         return m
 
-    def _invariant(self, m: Module, memory, valid, distance, level, some):
+    def _invariant(self, m: Module, distance, level, some):
         """What holds in every cycle: the level is the pointers' distance, and told."""
-        wrong = Signal()
-        m.d.sync += wrong.eq((distance[:len(level) - 1] != level[:-1]) | (some != level.any())
-                             | (level[-1] & level[:-1].any()))
-        m.d.comb += memory.check.eq(delay(m, valid, 1, name="check", reset_less=False))
-        self._watch.control.append(wrong)
+        wrong, apart = Signal(), Signal(len(level) - 1)
+        level_q, some_q = Signal.like(level), Signal()
+        m.d.sync += [
+            apart.eq(distance), level_q.eq(level), some_q.eq(some),
+            wrong.eq((apart != level_q[:-1]) | (some_q != level_q.any())
+                     | (level_q[-1] & level_q[:-1].any()))]
+        self._layout.watch.control.append(wrong)

@@ -10,6 +10,7 @@ from .counters import WeightCounters
 from .image import weight_image
 from .layout import Layout
 from .mac import group_size
+from .parity import pipelined_differ
 
 __all__ = ["WeightMemory"]
 
@@ -109,10 +110,9 @@ class WeightMemory(wiring.Component):
             value = getattr(self, name)
             m.d.comb += getattr(twin, name).eq(delay(m, value, 1, name=f"late_{name}",
                                                      reset_less=False))
-        differs = Signal()
-        late = Signal(len(Cat(counters)))
-        m.d.sync += [late.eq(Cat(counters)), differs.eq(late != Cat(twin.counters)[:len(late)])]
-        watch.control.append(differs)
+        late = delay(m, Cat(counters), 1, name="late", reset_less=False)
+        own = Cat(twin.counters[:len(counters)])
+        watch.control.append(pipelined_differ(m, late, own, "differ"))
         # A word's data follow its turn by ``vector`` cycles, and count in the cycle behind them.
         taken = stages(m, twin.advance, vector + len(memories) - 1, name="taken",
                        reset_less=False)[vector:]

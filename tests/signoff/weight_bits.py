@@ -9,7 +9,7 @@ from hw.layout import Layout
 from hw.mac import group_size, word_width
 from hw.parity import ParityCheck, or_latency
 
-from .upsets import Bits, Upsets
+from .upsets import Upsets
 
 __all__ = ["first_reads", "flip_weights", "weight_bits"]
 
