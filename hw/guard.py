@@ -127,7 +127,7 @@ class Guard(wiring.Component):
     loaded : In(1), the weights are there
     valid, ready, last : In(1), the output port
     faults : Out(3), sticky, in the order of ``FAULTS``
-    halt : Out(1), one of them is set; blocked : Out(1), a word was offered and not taken
+    halt : Out(1), one of them was set before this cycle; blocked : Out(1), a word was offered and not taken
     """
 
     def __init__(self, layout):
@@ -172,8 +172,9 @@ class Guard(wiring.Component):
         parity, control = (pipelined_or(m, alarms, name) if alarms else C(0) for alarms, name in (
             (watch.parity, "parity"), ([*watch.control, unloaded, words_wrong, ends_wrong],
                                        "control")))
-        m.d.sync += self.faults.eq(self.faults | Cat(parity, control, late))
-        m.d.comb += self.halt.eq(self.faults.any())
+        # A register of its own: the streams' handshakes hang on it.
+        m.d.sync += [self.faults.eq(self.faults | Cat(parity, control, late)),
+                     self.halt.eq(self.faults.any())]
         return m
 
     @staticmethod

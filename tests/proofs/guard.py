@@ -107,8 +107,8 @@ def _guard(layout: Layout) -> Bench:
     bench.claim("no watchdog before the schedule's longest silence is over",
                 wrong | reached | ~dut.faults[2])
     bench.claim("the watchdog behind it", wrong | ~past(reached, 3) | dut.faults[2])
-    bench.claim("any fault halts, for good", (dut.halt == dut.faults.any())
-                & (~past(dut.halt) | dut.halt))
+    bench.claim("any fault halts, and stays", (dut.halt == past(dut.faults.any()))
+                & ((past(dut.faults) & ~dut.faults) == 0))
 
     for name, value in (("start", dut.start), ("start_last", begins), ("leaves", leaves),
                         ("ends", ends), ("event", dut.event), ("pending", dut.pending),
