@@ -127,7 +127,8 @@ class Guard(wiring.Component):
     loaded : In(1), the weights are there
     valid, ready, last : In(1), the output port
     faults : Out(3), sticky, in the order of ``FAULTS``
-    halt : Out(1), one of them was set before this cycle; blocked : Out(1), a word was offered and not taken
+    halt : Out(1), one of them was set before this cycle
+    blocked : Out(1), a word was offered in the cycle before, and not taken
     """
 
     def __init__(self, layout):
