@@ -42,7 +42,7 @@ def cases(quick: bool) -> list:
     found += [{"name": f"{name}, weight bits", "kind": "weights", "core": name,
                "every": 20 if quick else 1} for name in names]
     return found + ([] if quick else [
-        {"name": f"area, {form}", "kind": "area", "form": form, **AREA} for form in FORMS])
+        {"name": f"area {form}", "kind": "area", "form": form, **AREA} for form in FORMS])
 
 
 def measure(case: dict, folder: Path, old: dict | None, settings: dict) -> dict:
