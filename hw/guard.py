@@ -174,8 +174,9 @@ class Guard(wiring.Component):
             (watch.parity, "parity"), ([*watch.control, unloaded, words_wrong, ends_wrong],
                                        "control")))
         # A register of its own: the streams' handshakes hang on it.
-        m.d.sync += [self.faults.eq(self.faults | Cat(parity, control, late)),
-                     self.halt.eq(self.faults.any())]
+        m.d.sync += self.halt.eq(self.faults.any())
+        with m.If(~self.halt):      # what follows from the first says nothing
+            m.d.sync += self.faults.eq(self.faults | Cat(parity, control, late))
         return m
 
     @staticmethod
