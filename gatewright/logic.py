@@ -19,6 +19,8 @@ _POST = {"gru": (2150, 550), "lstm": (1400, 350), "result": (600, 150)}
 _OUTSIDE = (400, 0)
 _PAIR = (230, 380)    # of two products in one multiplier of ECP5, of another
 _COLUMN = (55, 80)    # of a column of the vector on its way to the array, deep: ECP5, another
+# LUTs and flip-flops of a protected core's twins and watchdog, and of the parity of each memory.
+_WATCH = {"lut": (400, 20), "ff": (200, 12)}
 # LUTs for each of these flip-flops (deep, shallow), and bits of contents that a LUT holds. iCE40's
 # are cells, which hold one of each. Xilinx' multipliers take registers in, so that they say less.
 _LUTS = {"ecp5": (1, 1.55, 16), "gowin": (1, 1.55, 16), "ice40": (1.2, 1.55, 16),
@@ -39,6 +41,10 @@ def logic(layout: Layout, family: str) -> dict[str, int]:
     luts = found * (deep if layout.program.pipeline.name == DEEP.name else shallow)
     luts += sum(memory.bits for memory in memories(layout)
                 if memory.contents and not memory.latency) / bits
+    if layout.watch:
+        n = len(memories(layout))
+        more = {kind: once + n * each for kind, (once, each) in _WATCH.items()}
+        luts, found = luts + more["lut"], found + more["ff"]
     return {"lut": round(luts), "ff": 0 if family in ("xc7", "xcup") else round(found)}
 
 
