@@ -105,7 +105,8 @@ def load_core(folder: Path, quantised: Quantised) -> tuple:
             replace(quantised, integer=integer), **Array.of(manifest).options,
             argmax=stream["output"] == "argmax",
             wide=max(stream["input_elements"], stream["output_elements"]) > 1,
-            load_weights=stream["weight_words"] > 0, name=manifest["name"])
+            load_weights=stream["weight_words"] > 0, protect=manifest.get("protected", False),
+            name=manifest["name"])
         fits = core.verilog_sha256 == manifest["verilog_sha256"]
     except (KeyError, TypeError, GatewrightError):
         fits = False

@@ -86,6 +86,9 @@ Pack = Annotated[bool | None, _array(
 WideStreams = Annotated[bool | None, _array(
     "--wide-streams", help="Input words of cols elements and output words of posts results, not "
                            "of one.")]
+Protect = Annotated[bool | None, _array(
+    "--protect", help="Tell of upsets: parity on every memory, a second copy of the control, a "
+                      "watchdog; a fault stops the core until a reset. The same cycles.")]
 Deadline = Annotated[str | None, _choice(
     help="Time that a step may take, with its unit: 10us.")]
 MaxSteps = Annotated[int | None, _array(

@@ -233,7 +233,8 @@ class Flow:
                       "all the same")
         start = time.perf_counter()
         core = steps.generate(quantised, **row.array.options, wide=options.wide_streams,
-                              argmax=options.argmax, load_weights=row.load_weights)
+                              argmax=options.argmax, load_weights=row.load_weights,
+                              protect=options.protect)
         self.console.print(show.schedule(core))
         manifest = core.manifest
         self.say(f"{manifest['cycles_per_step']} cycles a step, "
@@ -244,6 +245,10 @@ class Flow:
         if core.layout.program.load_weights:
             self.say(f"the weights are loaded: {core.layout.program.load_words:,} input words "
                      "after a reset (rtl/*.weights.hex)")
+        if options.protect:
+            self.say("protected: a fault sets a bit of status_faults, within "
+                     f"{manifest['cycles']['watchdog']} cycles if the core stands still, and stops "
+                     "both streams until a reset")
         return core
 
     def verify(self, core, result: steps.Golden, folder: Path, rtl: Path, *, waves: bool = False):

@@ -64,6 +64,7 @@ class Options(BaseModel):
     clock: float | None = Field(None, gt=0, le=2000, description="MHz to count time at")
     argmax: bool = Field(False, description="output the index of the largest result")
     load_weights: bool | None = Field(None, description="weights over the input stream, not in ROM")
+    protect: bool = Field(False, description="tell of upsets, and stop at one until a reset")
     targets: tuple[str, ...] | None = Field(None, strict=False, min_length=1,
                                             description="devices to route for")
     portable: bool = Field(False, description="route the portable form on every device")
@@ -131,7 +132,8 @@ class Options(BaseModel):
     def setting(self) -> Setting:
         """What is common to the arrays it chooses from."""
         return Setting(argmax=self.argmax, wide=self.wide_streams, portable=self.portable,
-                       load_weights=self.load_weights, clock_mhz=self.clock)
+                       load_weights=self.load_weights, protect=self.protect,
+                       clock_mhz=self.clock)
 
 
 def _wanted(name: str) -> str:

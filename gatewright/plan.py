@@ -205,7 +205,7 @@ class _Look:
         family = family_of(self.target, portable=setting.portable)
         layout = make_layout(array.program(
             self.network, argmax=setting.argmax, wide=setting.wide, load_weights=load_weights),
-            family=family)
+            family=family, protect=setting.protect)
         used = _blocks(layout, self.target) | logic(layout, self.target.family)
         available = {kind: block.available for kind, block in self.target.blocks.items()}
         available |= {kind: _ROOM[self.target.family] * available[kind] for kind in ("lut", "ff")}
@@ -234,7 +234,7 @@ def _blocks(layout: Layout, target: synth.Target) -> dict[str, int]:
     used = Counter(bram=0, spram=0)
     for memory, n in Counter(memories(layout)).items():
         for kind, each in ram_blocks(memory, target.family,
-                                     named=layout.family is not PORTABLE).items():
+                                     named=layout.family.name != PORTABLE.name).items():
             used[kind] += n * each
     # Halves (two narrow products in one block) are paired over the whole core.
     return {"dsp": ceil(sum(n * dsp_blocks(*pair, target.family)

@@ -109,7 +109,7 @@ def _plan_target(flow: Flow, network: IntNetwork, name: str, formats: str, sourc
                       "--wide-streams")
         more = "".join(f" --{flag}" for flag, given in (
             ("load-weights", best.load_weights), ("wide-streams", options.wide_streams),
-            ("argmax", options.argmax)) if given)
+            ("argmax", options.argmax), ("protect", options.protect)) if given)
         flow.say(f"next: gatewright generate {source if source.is_dir() else 'DIR'} "
                  f"{best.array.flags} --target {target.name}{more}")
     return {"target": target.name, "clock_mhz": clocks, "clock_assumed": options.clock is None,

@@ -4,7 +4,7 @@ The lists mirror what ``hw`` instantiates, and a test compares them with an elab
 a device makes of them is the business of ``device_blocks``.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from amaranth.utils import ceil_log2
 
@@ -28,7 +28,7 @@ class Memory:
     ----------
     name : str
         "weights", "rows", "vectors", "inputs", "tokens", "kept" (results of the sweep before),
-        "table", "cells", "hidden", "updates", "pool", "output".
+        "table", "cells", "hidden", "updates", "pool", "output", "parity" (of loaded weights).
     width : int
         Bits of an element.
     depth : int
@@ -63,7 +63,16 @@ def memories(layout: Layout) -> list[Memory]:
                            program.network.weight_width, program.packing)
         found.append(Memory(name="weights", width=width, depth=program.weight_words,
                             contents=not program.load_weights, latency=program.pipeline.ram))
-    return found + _vectors(layout) + _post(layout) * program.posts + [_output(layout)]
+    found += _vectors(layout) + _post(layout) * program.posts + [_output(layout)]
+    return found if layout.watch is None else [each for memory in found
+                                               for each in _with_parity(memory)]
+
+
+def _with_parity(memory: Memory) -> list[Memory]:
+    """What ``hw.parity.Checked`` makes of a memory; the loader's twin has tokens of its own."""
+    if memory.name == "weights" and not memory.contents:
+        return [memory, replace(memory, name="parity", width=1)]
+    return [replace(memory, width=memory.width + 1)] * (1 + (memory.name == "tokens"))
 
 
 def _vectors(layout: Layout) -> list[Memory]:

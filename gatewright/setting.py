@@ -62,7 +62,7 @@ class Setting:
 
     Parameters
     ----------
-    argmax, wide, portable : bool
+    argmax, wide, portable, protect : bool
         As for ``generate`` and ``synth``.
     load_weights : bool or None
         None: they are loaded where the device has memories that its bitstream cannot fill (SPRAM)
@@ -74,6 +74,7 @@ class Setting:
     argmax: bool = False
     wide: bool = False
     portable: bool = False
+    protect: bool = False
     load_weights: bool | None = None
     clock_mhz: float | None = None
 

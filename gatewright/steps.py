@@ -165,7 +165,7 @@ def needs_loading(integer: IntNetwork, target: str, array: Array | None = None) 
 
 def generate(quantised: Quantised, *, lanes: int, cols: int = 1, posts: int = 1,
              pipeline: str = "deep", pack: bool = False, wide: bool = False, argmax: bool = False,
-             load_weights: bool = False, name: str | None = None) -> Core:
+             load_weights: bool = False, protect: bool = False, name: str | None = None) -> Core:
     """Write the Verilog of an array; see ``hw.emit.generate``.
 
     Raises
@@ -182,7 +182,7 @@ def generate(quantised: Quantised, *, lanes: int, cols: int = 1, posts: int = 1,
     try:
         return generate_core(quantised.integer, lanes=lanes, cols=cols, posts=posts,
                              pipeline=pipeline, pack=pack, wide=wide, argmax=argmax,
-                             load_weights=load_weights, name=name)
+                             load_weights=load_weights, protect=protect, name=name)
     except ValueError as error:
         raise GatewrightError("generation", str(error)) from None
 
@@ -201,7 +201,8 @@ def vendor_form(core: Core, target: str) -> Core | None:
     program = core.layout.program
     return generate_core(program.network, **Array.of(core.manifest).options, wide=program.wide,
                          argmax=program.argmax, load_weights=program.load_weights,
-                         name=core.name, family=family.name)
+                         protect=core.layout.watch is not None, name=core.name,
+                         family=family.name)
 
 
 def _fits(program: Program, steps: int) -> None:

@@ -11,8 +11,10 @@ from golden.tables import GUARD, TanhTable
 from .arith import saturate
 from .blocks import delay
 from .families import PORTABLE, Family
+from .guard import Watch
 from .layout import Function
 from .lines import lines_of
+from .parity import count_where
 from .pipeline import DEEP, Pipeline
 
 __all__ = ["ActivationUnit"]
@@ -34,6 +36,8 @@ class ActivationUnit(wiring.Component):
         Functions with lines of their own; curve k has the code 4 + k.
     family : Family
     pipeline : Pipeline
+    watch : Watch or None
+        As of ``Layout``.
 
     Members
     -------
@@ -41,6 +45,7 @@ class ActivationUnit(wiring.Component):
     function : In, code of ``Function``, or of a curve
     out : Out(signed(table.out.width))
     clipped : Out(1), an identity or ReLU result was saturated; aligned with ``out``
+    valid : In(1), only in a protected core: ``pre`` is one
     """
 
     @staticmethod
@@ -49,13 +54,16 @@ class ActivationUnit(wiring.Component):
         return 4 * pipeline.stage + pipeline.ram + pipeline.multiplier + 1
 
     def __init__(self, table: TanhTable, *, tanh_only: bool = False, curves: tuple = (),
-                 family: Family = PORTABLE, pipeline: Pipeline = DEEP):
+                 family: Family = PORTABLE, pipeline: Pipeline = DEEP,
+                 watch: Watch | None = None):
+        self.watch = watch
         self._table, self._tanh_only, self._curves = table, tanh_only, curves
         self._family, self._pipeline = family, pipeline
         super().__init__({
             "pre": In(signed(table.pre.width)),
             "function": In(bits_for(len(PLAIN) + len(curves) - 1)),
-            "out": Out(signed(table.out.width)), "clipped": Out(1)})
+            "out": Out(signed(table.out.width)), "clipped": Out(1),
+            **({"valid": In(1)} if watch else {})})
 
     def elaborate(self, platform):
         m = Module()
@@ -88,6 +96,8 @@ class ActivationUnit(wiring.Component):
         m.submodules.lines = lines = self._family.ram(
             width=contents.width, depth=len(contents.words), init=contents.words,
             writable=False, latency=pipeline.ram)
+        if self.watch:
+            count_where(m, self, lines, self.valid, cycles=2 * stage + pipeline.ram)
         m.submodules.rise = rise = self._family.multiplier(*contents.operands,
                                                            latency=pipeline.multiplier)
         offset = delay(m, position, pipeline.ram, name="offset")

@@ -14,6 +14,7 @@ from .activation import ActivationUnit
 from .arith import bound, round_shift, saturate
 from .blocks import delay, stages
 from .layout import Function, Layout
+from .parity import count_where
 from .pipeline import Pipeline
 from .program import Op
 from .style import by_style, select
@@ -116,8 +117,12 @@ class Combine(wiring.Component):
         plain = codes == {Function[Activation.TANH]}
         m.submodules.second = unit = ActivationUnit(
             program.table, tanh_only=plain, family=layout.family, pipeline=program.pipeline,
-            curves=program.second_curves)
+            curves=program.second_curves, watch=layout.watch)
         m.d.comb += unit.pre.eq(delay(m, argument, stage, name="argument"))
+        if layout.watch:
+            tag = tags[at.state + stage]
+            m.d.comb += unit.valid.eq(tag.valid & tag.anchor
+                                      & Cat(tag.op == op for op in SECOND).any())
         if not plain:
             tag, shape = tags[at.state + stage], unsigned(layout.function_bits)
             of_c, of_n = (select(program, ops, tag, shape, lambda style, idx=idx: (
@@ -171,6 +176,11 @@ class Combine(wiring.Component):
             old = Mux(tags[0].masked, 0, cells.r_data).as_signed()
             m.d.comb += [cells.r_addr.eq(Mux(self.dump_en, self.dump_group, self.tag.group)),
                          self.dump_data.eq(cells.r_data)]
+            if layout.watch:
+                dumped = delay(m, self.dump_en, pipeline.ram, name="dumped", reset_less=False)
+                looked = ((tags[0].op == Op.HIDDEN) if program.peepholes else C(0)) | (
+                    makes_cell(tags[0]) & ~tags[0].masked)
+                count_where(m, layout, cells, dumped | (tags[0].valid & looked))
             with m.If(makes_cell(tags[0]) & (tags[0].gate == LSTM_F)):
                 m.d.comb += mul.b.eq(old)
             is_forget = tags[at.product].gate == LSTM_F
@@ -282,6 +292,8 @@ class Combine(wiring.Component):
             m.submodules.hidden = hidden = layout.family.ram(
                 width=width, depth=layout.n_groups, latency=pipeline.ram)
             old = Mux(now.masked, 0, hidden.r_data).as_signed()
+            looked = Cat(now.op == op for op in (Op.GRU, Op.RESET, Op.CANDIDATE)).any()
+            count_where(m, layout, hidden, now.valid & looked & ~now.masked)
             written = result.valid & result.anchor & ((result.op == Op.GRU)
                                                       | (result.op == Op.CANDIDATE))
             loading = self.load_en & ~self.load_cell
@@ -293,6 +305,7 @@ class Combine(wiring.Component):
         if program.uses(Op.UPDATE):
             m.submodules.updates = updates = layout.family.ram(
                 width=width, depth=layout.n_groups, latency=pipeline.ram)
+            count_where(m, layout, updates, now.valid & (now.op == Op.CANDIDATE))
             m.d.comb += [
                 updates.r_addr.eq(tags[early].group),
                 # Not earlier: the next sequence's z must not overtake the candidate that reads.

@@ -14,6 +14,7 @@ from .blocks import delay, stages
 from .combine import Combine
 from .image import row_image
 from .layout import Layout
+from .parity import count_where
 from .peephole import Peephole
 from .pipeline import Pipeline
 from .pool import Pool
@@ -93,6 +94,7 @@ class ElementWise(wiring.Component):
         lead, to_gate = self.lead(pipeline), _to_gate(program)
         tags = stages(m, self.tag, lead + to_gate, name="tag", reset_less=False)
         row, first_part, word, at_row = self.row, self.first_part, rows.r_data, tags[lead]
+        count_where(m, layout, rows, at_row.valid)
         if program.peepholes:
             row, first_part, word = self._peepholes(m, word, tags, combine)
             at_row, fmt = tags[lead + Peephole.latency(pipeline)], replace(fmt, lift=0)
@@ -113,10 +115,13 @@ class ElementWise(wiring.Component):
             pre = delay(m, limited, pipeline.stage, name="limited")
             at_pre = tags[lead + to_gate - ActivationUnit.latency(pipeline)]
         m.submodules.activation = unit = ActivationUnit(
-            program.table, curves=program.curves, family=layout.family, pipeline=pipeline)
+            program.table, curves=program.curves, family=layout.family, pipeline=pipeline,
+            watch=layout.watch)
         function = Signal(layout.function_bits)
         m.d.comb += [unit.pre.eq(pre), unit.function.eq(function),
                      function.eq(at_pre.function)]
+        if layout.watch:
+            m.d.comb += unit.valid.eq(at_pre.valid)
         with m.Switch(at_pre.op):
             with m.Case(Op.LSTM, *((Op.CELL, Op.HIDDEN) if program.peepholes else ())):
                 m.d.comb += function.eq(Mux(
@@ -172,6 +177,9 @@ class ElementWise(wiring.Component):
             unit.w_en.eq(combine.cell_valid | loading),
             unit.w_group.eq(Mux(loading, self.load_group, combine.cell_group)),
             unit.w_data.eq(Mux(loading, self.load_data, combine.cell_data))]
+        if layout.watch:
+            m.d.comb += unit.valid.eq(at_row.valid & ((at_row.op == Op.CELL)
+                                                      | (at_row.op == Op.HIDDEN)))
         first_part = Signal.like(unit.total, name="first_part_lifted")
         m.d.comb += first_part.eq(
             delay(m, self.first_part, latency, name="first_part").shift_left(fmt.lift))

@@ -74,7 +74,8 @@ def to_verilog(elaboratable, name: str) -> str:
 
 def generate(network: IntNetwork, *, lanes: int, cols: int = 1, posts: int = 1,
              argmax: bool = False, load_weights: bool = False, pipeline: str = "deep",
-             wide: bool = False, pack: bool = False, name: str | None = None,
+             wide: bool = False, pack: bool = False, protect: bool = False,
+             name: str | None = None,
              family: str = "portable", table: TanhTable | None = None) -> Core:
     """Lay a network out, time it, and write its Verilog.
 
@@ -94,6 +95,9 @@ def generate(network: IntNetwork, *, lanes: int, cols: int = 1, posts: int = 1,
         Input words hold ``cols`` elements and output words ``posts`` results, not one.
     pack : bool
         Two lanes share a multiplier, exactly; for weights of up to 8 bits and multipliers of 18.
+    protect : bool
+        Tell of upsets: an output ``status_faults``, and both streams stop at a fault until a reset.
+        The same cycles and the same words.
     name : str or None
         Module name; the network's own by default.
     family : str
@@ -118,7 +122,7 @@ def generate(network: IntNetwork, *, lanes: int, cols: int = 1, posts: int = 1,
     program = make_program(network, lanes=lanes, cols=cols, posts=posts, argmax=argmax,
                            load_weights=load_weights, pipeline=pipeline_named(pipeline),
                            wide=wide, pack=pack, table=table)
-    layout = make_layout(program, family=family_named(family))
+    layout = make_layout(program, family=family_named(family), protect=protect)
     engine = Engine(layout)
     core = Core(name=name, layout=layout, verilog=to_verilog(engine, name), manifest={})
     core.manifest.update(make_manifest(core, _ports(engine)))

@@ -10,11 +10,13 @@ from .drain import Drain
 from .dump import Dump
 from .elementwise import ElementWise
 from .families import PORTABLE, Family
+from .guard import FAULTS, Guard, Twin, Watch
 from .image import embedding_image
 from .layout import Layout
 from .loader import Loader
 from .mac import MacArray
 from .output import Output
+from .parity import count_where
 from .program import Op, Program, Source
 from .schedule import Latencies, make_schedule
 from .sequence import SequenceLoader
@@ -29,15 +31,17 @@ def _to_array(program: Program) -> int:
     return program.pipeline.vector + program.pipeline.broadcast
 
 
-def make_layout(program: Program, *, family: Family = PORTABLE) -> Layout:
+def make_layout(program: Program, *, family: Family = PORTABLE, protect: bool = False) -> Layout:
     """Time a program with the depths of the blocks that it will run on."""
+    watch = Watch() if protect else None
     array = MacArray.latency(slots=program.slots, cols=program.cols, pipeline=program.pipeline,
                              packed=program.packing is not None)
     latencies = Latencies(mac=_to_array(program) + array, post=ElementWise.latency(program),
                           output=program.pipeline.output, start=program.start,
                           dump=program.pipeline.ram,
                           cell=ElementWise.cell_latency(program) if program.peepholes else 0)
-    return Layout(program=program, schedule=make_schedule(program, latencies), family=family)
+    return Layout(program=program, schedule=make_schedule(program, latencies), watch=watch,
+                  family=watch.family(family) if protect else family)
 
 
 class Engine(wiring.Component):
@@ -61,12 +65,14 @@ class Engine(wiring.Component):
     status_errors : Out(16), words that broke the input protocol
     status_saturations : Out(32), results and cell states that were clipped
     idle : Out(1), nothing runs and no step is waiting
+    status_faults, only in a protected core : Out(3), upsets; see ``hw.guard``
     """
 
     def __init__(self, layout: Layout):
         self._layout = layout
         program = layout.program
         keep = {"m_axis_tkeep": Out(program.posts)} if program.output_elements > 1 else {}
+        faults = {"status_faults": Out(len(FAULTS))} if layout.watch else {}
         super().__init__({
             "s_axis_tdata": In(program.input_width), "s_axis_tvalid": In(1),
             "s_axis_tready": Out(1), "s_axis_tlast": In(1),
@@ -77,12 +83,24 @@ class Engine(wiring.Component):
             "trace_h_data": Out(program.posts * layout.act_width),
             "trace_c_valid": Out(1), "trace_c_index": Out(layout.group_bits),
             "trace_c_data": Out(program.posts * program.network.cell.width),
-            "status_errors": Out(16), "status_saturations": Out(32), "idle": Out(1)})
+            "status_errors": Out(16), "status_saturations": Out(32), "idle": Out(1),
+            **faults})
 
     def elaborate(self, platform):
         m = Module()
         layout = self._layout
         buffered, n_sweeps = layout.program.max_steps, layout.program.n_sweeps
+        guard = None
+        if layout.watch:
+            layout.watch.clear()
+            guard = Guard(layout)
+
+        def going_in(signal):
+            return signal & ~guard.halt if guard else signal
+
+        def going_out(signal):  # a word that is on offer stays so
+            return signal & (~guard.halt | guard.blocked) if guard else signal
+
         m.submodules.loader = loader = (SequenceLoader if buffered else Loader)(layout)
         m.submodules.sequencer = sequencer = Sequencer(layout)
         m.submodules.drain = drain = Drain(layout)
@@ -93,8 +111,8 @@ class Engine(wiring.Component):
         m.submodules.output = output = Output(layout)
 
         m.d.comb += [
-            loader.data.eq(self.s_axis_tdata), loader.valid.eq(self.s_axis_tvalid),
-            self.s_axis_tready.eq(loader.ready), loader.last.eq(self.s_axis_tlast),
+            loader.data.eq(self.s_axis_tdata), loader.valid.eq(going_in(self.s_axis_tvalid)),
+            self.s_axis_tready.eq(going_in(loader.ready)), loader.last.eq(self.s_axis_tlast),
             loader.idle.eq(~sequencer.busy & dump.idle),
             loader.start.eq(sequencer.step_start),
             sequencer.step_ready.eq(loader.step_ready & output.room),
@@ -114,7 +132,9 @@ class Engine(wiring.Component):
 
         self._vectors(m, loader, sequencer, posts, dump, output)
         self._array(m, loader, sequencer, drain, posts)
-        self._results(m, loader, sequencer, posts, dump, output)
+        self._results(m, loader, sequencer, posts, dump, output, going_out)
+        if guard:
+            self._watch(m, guard, loader, sequencer, drain, dump, output)
 
         tag = posts[0].result_tag
         m.d.comb += [
@@ -187,6 +207,12 @@ class Engine(wiring.Component):
             m.d.comb += inputs.r_addr.eq(
                 (base if program.max_steps else loader.token_base) + issue.address)
 
+        count_where(m, layout, inputs, issue.valid & (issue.source == Source.INPUT),
+                    cycles=pipeline.vector)
+        stale = issue.masked & (not network.loads_state)
+        count_where(m, layout, vectors, cycles=pipeline.vector, used=dump.reading | (
+            issue.valid & ((issue.source == Source.NEW) | (old & ~stale))))
+
         def later(value, name):
             return delay(m, value, pipeline.vector, name=name)
 
@@ -243,6 +269,8 @@ class Engine(wiring.Component):
         m.submodules.kept = kept = layout.family.ram(
             width=layout.act_width, depth=layout.kept_depth, cols=program.word,
             latency=program.pipeline.vector)
+        count_where(m, layout, kept, issue.valid & (issue.source == Source.KEPT),
+                    cycles=program.pipeline.vector)
         write, parts = tag.valid & tag.to_sequence, 1 << part_bits
         m.d.comb += [
             kept.r_addr.eq(Mux(issue.reverse, loader.kept_base[1], loader.kept_base[0])
@@ -287,7 +315,7 @@ class Engine(wiring.Component):
                          post.first_part.eq(array.first_parts.word_select(k, network.acc_width)),
                          post.row_addr.eq(drain.row_addr), post.tag.eq(drain.tag)]
 
-    def _results(self, m: Module, loader, sequencer, posts, dump, output):
+    def _results(self, m: Module, loader, sequencer, posts, dump, output, going_out):
         """Results to the output buffer, states to the posts' memories."""
         tag = posts[0].result_tag
         for k, post in enumerate(posts):
@@ -301,7 +329,24 @@ class Engine(wiring.Component):
             output.result_end.eq(tag.end), output.result_boundary.eq(tag.boundary),
             output.step_last.eq(loader.step_last),
             output.ready.eq(self.m_axis_tready),
-            self.m_axis_tdata.eq(output.data), self.m_axis_tvalid.eq(output.valid),
+            self.m_axis_tdata.eq(output.data), self.m_axis_tvalid.eq(going_out(output.valid)),
             self.m_axis_tlast.eq(output.last)]
         if len(output.keep) > 1:
             m.d.comb += self.m_axis_tkeep.eq(output.keep)
+
+    def _watch(self, m: Module, guard, loader, sequencer, drain, dump, output):
+        """Twins of the control, and who watches over all."""
+        layout = self._layout
+        for name, original in (("loader", loader), ("sequencer", sequencer), ("drain", drain),
+                               ("dump", dump)):
+            m.submodules[f"twin_{name}"] = twin = Twin(original, type(original)(layout),
+                                                       ignore=("x_data", "state_data"))
+            layout.watch.control.append(twin.alarm)
+        m.submodules.guard = guard
+        m.d.comb += [
+            guard.start.eq(output.step_start), guard.start_last.eq(output.step_last),
+            guard.event.eq(sequencer.step_start | sequencer.step_end),
+            guard.pending.eq(~self.idle | ~loader.ready),
+            guard.loaded.eq(loader.weights_loaded), guard.valid.eq(self.m_axis_tvalid),
+            guard.ready.eq(self.m_axis_tready), guard.last.eq(self.m_axis_tlast),
+            self.status_faults.eq(guard.faults)]

@@ -10,6 +10,7 @@ from amaranth.utils import bits_for, ceil_log2
 from golden.functions import PLAIN
 
 from .families import PORTABLE, Family
+from .guard import Watch
 from .image import RowFormat, row_format
 from .program import Op, Program, Source
 from .schedule import Schedule
@@ -32,11 +33,14 @@ class Layout:
     schedule : Schedule
     family : Family
         Of the device: who builds multipliers and memories.
+    watch : Watch or None
+        In a protected core, what tells of upsets.
     """
 
     program: Program
     schedule: Schedule
     family: Family = PORTABLE
+    watch: Watch | None = None
 
     @property
     def act_width(self) -> int:

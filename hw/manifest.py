@@ -4,6 +4,7 @@ from importlib.metadata import version
 
 from golden.fixed import Fixed
 
+from .guard import watch_limit
 from .program import Op
 
 __all__ = ["make_manifest"]
@@ -100,11 +101,13 @@ def make_manifest(core, ports: list) -> dict:
         "layers": _layers(core), "formats": _formats(core),
         "lanes": program.lanes, "cols": program.cols, "posts": program.posts,
         "pipeline": program.pipeline.name, "packed": program.packing is not None,
+        "protected": layout.watch is not None,
         "ports": ports,
         "family": layout.family.name, "primitives": list(layout.family.primitives),
         "cycles_per_step": schedule.interval,
         "cycles": {"steady_step": schedule.interval, "exposed_per_step": schedule.exposed,
                    "flush": schedule.flush, "latencies": vars(schedule.latencies),
+                   **({"watchdog": watch_limit(layout)} if layout.watch else {}),
                    "sweeps": [{"step": sweep.length, "last_step": sweep.length_last,
                                "tail": sweep.tail, "tail_last": sweep.tail_last,
                                "single_step": sweep.single} for sweep in schedule.sweeps]},

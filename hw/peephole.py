@@ -6,6 +6,7 @@ from amaranth.lib.wiring import In, Out
 
 from .blocks import delay
 from .layout import Layout
+from .parity import count_where
 from .pipeline import Pipeline
 
 __all__ = ["Peephole"]
@@ -28,6 +29,7 @@ class Peephole(wiring.Component):
         with the row
     w_en : In(1), w_group : In, w_data : In(signed(cell_width)), a new cell state
     total : Out(signed), ``latency`` after the row
+    valid : In(1), only in a protected core, with the row: its state is looked at
     """
 
     def __init__(self, layout: Layout):
@@ -39,7 +41,8 @@ class Peephole(wiring.Component):
             "acc": In(signed(network.acc_width)), "weight": In(signed(fmt.peephole_width)),
             "w_en": In(1), "w_group": In(layout.group_bits),
             "w_data": In(signed(network.cell.width)),
-            "total": Out(signed(max(network.acc_width + fmt.lift, product) + 1))})
+            "total": Out(signed(max(network.acc_width + fmt.lift, product) + 1)),
+            **({"valid": In(1)} if layout.watch else {})})
 
     @staticmethod
     def latency(pipeline: Pipeline) -> int:
@@ -54,6 +57,8 @@ class Peephole(wiring.Component):
             width=cell_width, depth=layout.n_groups, latency=pipeline.ram)
         m.submodules.product = product = layout.family.multiplier(
             fmt.peephole_width, cell_width, latency=pipeline.multiplier)
+        if layout.watch:
+            count_where(m, layout, cells, self.valid & ~self.fresh)
         acc = delay(m, self.acc, pipeline.multiplier, name="acc")
         total = acc.shift_left(fmt.lift) + product.p.shift_left(fmt.peephole_shift)
         m.d.comb += [

@@ -10,6 +10,7 @@ from golden.pool import GUARD, RECIPROCAL
 from .arith import saturate
 from .blocks import delay, stages
 from .layout import Layout
+from .parity import count_where
 from .phase import Phase
 from .reciprocal import LOG2_STEPS, Reciprocal
 
@@ -79,6 +80,7 @@ class Pool(wiring.Component):
             width=width, depth=pool.groups, latency=ram)
         now, later = tags[0], tags[ram]
         passes = self._of(later, source)
+        count_where(m, self._layout, memory, (passes & ~later.first) | self._of(later, pool))
         bases = [phase.unit_base // phase.posts for phase in (source, pool)]
         gathered, result = memory.r_data.as_signed(), results[ram]
         following = gathered + result if mean else Mux(result > gathered, result, gathered)

@@ -6,6 +6,7 @@ from amaranth.lib.wiring import In, Out
 from amaranth.utils import ceil_log2
 
 from .layout import Layout
+from .parity import count_where
 from .pipeline import DEEP
 
 __all__ = ["Buffer"]
@@ -32,7 +33,7 @@ class Buffer(wiring.Component):
 
     def __init__(self, layout: Layout, *, width: int, depth: int, latency: int = DEEP.output):
         self._family, self._width, self._depth = layout.family, width, depth
-        self._latency = latency
+        self._layout, self._latency = layout, latency
         super().__init__({"w_en": In(1), "w_data": In(width), "valid": Out(1),
                           "r_data": Out(width), "ready": In(1)})
 
@@ -52,6 +53,9 @@ class Buffer(wiring.Component):
             memory.r_addr.eq(read), memory.r_en.eq(fetch), memory.o_en.eq(move),
             memory.w_addr.eq(write), memory.w_en.eq(self.w_en), memory.w_data.eq(self.w_data),
             self.r_data.eq(memory.r_data), self.valid.eq(valid)]
+        count_where(m, self._layout, memory, valid)
+        if self._layout.watch:
+            self._invariant(m, write - read, level, some)
         with m.If(move):
             m.d.sync += valid.eq(fetched)
         with m.If(fetch):
@@ -81,3 +85,16 @@ class Buffer(wiring.Component):
             m.d.sync += [level.eq(level + 1), some.eq(1)]
         with m.Elif(~self.w_en & takes):
             m.d.sync += [level.eq(level - 1), some.eq(level != 1)]
+        count_where(m, self._layout, memory, some)
+        if self._layout.watch:
+            self._invariant(m, write - read, level, some)
+
+    def _invariant(self, m: Module, distance, level, some):
+        """What holds in every cycle: the level is the pointers' distance, and told."""
+        wrong, apart = Signal(), Signal(len(level) - 1)
+        level_q, some_q = Signal.like(level), Signal()
+        m.d.sync += [
+            apart.eq(distance), level_q.eq(level), some_q.eq(some),
+            wrong.eq((apart != level_q[:-1]) | (some_q != level_q.any())
+                     | (level_q[-1] & level_q[:-1].any()))]
+        self._layout.watch.control.append(wrong)

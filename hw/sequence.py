@@ -6,6 +6,7 @@ from amaranth.utils import bits_for
 
 from .layout import Layout
 from .loader import Loader
+from .parity import count_where
 
 __all__ = ["SequenceLoader"]
 
@@ -198,6 +199,7 @@ class SequenceLoader(Loader):
             m.d.comb += [memory.w_en.eq(complete), memory.w_addr.eq(count),
                          memory.w_data.eq(product), memory.r_addr.eq(at[k])]
             rows.append(memory.r_data)
+            count_where(m, layout, memory, self.start)
         with m.If(self.sweep_begin):
             m.d.sync += [at[0].eq(0), at[1].eq(steps)]
         with m.If(self.start):

@@ -6,9 +6,11 @@ from amaranth.lib.wiring import In, Out
 from amaranth.utils import ceil_log2
 
 from .blocks import delay, stages
+from .counters import WeightCounters
 from .image import weight_image
 from .layout import Layout
 from .mac import group_size
+from .parity import pipelined_differ
 
 __all__ = ["WeightMemory"]
 
@@ -42,6 +44,8 @@ class WeightMemory(wiring.Component):
             "restart": In(1), "sweep": In(layout.sweep), "advance": In(1),
             "data": Out(program.weight_bits), "loaded": Out(1),
             "load_en": In(1), "load_data": In(program.input_width)})
+        # The parity of a word that tells of upsets includes its address.
+        self._shape = {"addressed": True} if layout.watch else {}
 
     def elaborate(self, platform):
         m = Module()
@@ -68,7 +72,7 @@ class WeightMemory(wiring.Component):
             m.submodules[f"group{group}"] = memory = family.ram(
                 width=high - low, depth=depth, init=[(word >> low) & mask for word in image],
                 writable=program.load_weights, one_port=program.load_weights,
-                latency=pipeline.ram)
+                latency=pipeline.ram, **self._shape)
             m.d.comb += [memory.r_addr.eq(addresses[group]),
                          self.data[low:high].eq(
                              # Memories and multipliers may lie far apart.
@@ -76,6 +80,7 @@ class WeightMemory(wiring.Component):
             memories.append((memory, low, high))
         m.d.comb += self.loaded.eq(1)
         if not program.load_weights:
+            self._watch(m, memories, [address])
             return m
         pieces, piece_width = program.pieces, program.input_width
         piece = Signal(range(max(2, pieces)))
@@ -92,4 +97,25 @@ class WeightMemory(wiring.Component):
             m.d.sync += [earlier.eq(word), piece.eq(Mux(whole, 0, piece + 1))]
         with m.If(whole):
             m.d.sync += target.eq(target + 1)
+        self._watch(m, memories, [address, target, piece])
         return m
+
+    def _watch(self, m: Module, memories: list, counters: list):
+        """Each word against the address that it should be read from; the counters' own twin."""
+        watch, vector = self._layout.watch, self._layout.program.pipeline.vector
+        if watch is None:
+            return
+        m.submodules.counters = twin = WeightCounters(self._layout)
+        for name in ("restart", "sweep", "advance", "load_en"):
+            value = getattr(self, name)
+            m.d.comb += getattr(twin, name).eq(delay(m, value, 1, name=f"late_{name}",
+                                                     reset_less=False))
+        late = delay(m, Cat(counters), 1, name="late", reset_less=False)
+        own = Cat(twin.counters[:len(counters)])
+        watch.control.append(pipelined_differ(m, late, own, "differ"))
+        # A word's data follow its turn by ``vector`` cycles, and count in the cycle behind them.
+        taken = stages(m, twin.advance, vector + len(memories) - 1, name="taken",
+                       reset_less=False)[vector:]
+        parity = stages(m, twin.address.xor(), vector + len(memories) - 1, name="fold")[vector:]
+        for (memory, _, _), check, fold in zip(memories, taken, parity, strict=True):
+            m.d.comb += [memory.check.eq(check), memory.fold.eq(fold)]

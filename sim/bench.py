@@ -162,7 +162,9 @@ class _Pass:
         return counters_difference(
             self.run.stimulus, steps=self.records["step"], accepted=int(dut.in_total.value),
             errors=int(dut.status_errors.value), violations=int(dut.violations.value),
-            saturations=int(dut.status_saturations.value), idle=int(dut.idle.value))
+            saturations=int(dut.status_saturations.value), idle=int(dut.idle.value),
+            faults=(int(dut.status_faults.value) if "status_faults" in self.run.ports.widths
+                    else 0))
 
     def result(self, difference: dict | None, seconds: float) -> dict:
         """What goes into the result file."""

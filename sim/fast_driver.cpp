@@ -37,7 +37,8 @@ struct Run {
     uint64_t random, src_left, snk_left;
     uint64_t accepted, emitted, cycle, still, first_in, last_out;
     uint64_t offered, violations;
-    uint64_t status_errors, status_saturations, idle;
+    uint64_t status_errors, status_saturations, idle, status_faults;
+    uint64_t first_fault;               // cycle behind the first one that told of one, or 0
 };
 
 }  // extern "C"
@@ -49,6 +50,15 @@ template <typename Top> auto keep_of(const Top &top) {
         return std::remove_cvref_t<decltype(top.m_axis_tkeep)>{top.m_axis_tkeep};
     } else {
         return CData{1};
+    }
+}
+
+// What a protected core has found wrong.
+template <typename Top> uint64_t faults_of(const Top &top) {
+    if constexpr (requires { top.status_faults; }) {
+        return top.status_faults;
+    } else {
+        return 0;
     }
 }
 
@@ -210,12 +220,14 @@ template <Traffic traffic> void cycles(Sim &sim, Run &run) {
         }
         r.still = event ? 0 : r.still + 1;
         ++r.cycle;
+        if (!r.first_fault && faults_of(top)) r.first_fault = r.cycle;
         top.clk = 1;
         top.eval();
     }
     r.status_errors = top.status_errors;
     r.status_saturations = top.status_saturations;
     r.idle = top.idle;
+    r.status_faults = faults_of(top);
     run = r;
     sim.before = before;
 }

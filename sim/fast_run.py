@@ -117,4 +117,5 @@ class Run(ctypes.Structure):
         *((name, ctypes.c_uint64) for name in (
             "out_count", "h_count", "c_count", "step_count", "random", "src_left", "snk_left",
             "accepted", "emitted", "cycle", "still", "first_in", "last_out", "offered",
-            "violations", "status_errors", "status_saturations", "idle"))]
+            "violations", "status_errors", "status_saturations", "idle",
+            "status_faults", "first_fault"))]

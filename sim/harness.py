@@ -11,7 +11,7 @@ from amaranth import *
 from amaranth.back import verilog
 
 from .counters import VIOLATIONS
-from .ports import Ports
+from .ports import STATUS, Ports
 
 __all__ = ["BUFFERS", "CHUNK", "LOGS", "RECORDS", "TOP", "Harness", "emit_harness",
            "record_width", "slot_width"]
@@ -126,8 +126,8 @@ class Harness(Elaboratable):
             "src_count": range(CHUNK + 1), "src_go": 1,
             "src_taken": 1, "drain": 1, "drain_number": 32, "quiet": 1, "quiet_limit": 32,
             "cycle": 40, "first_in": 40, "last_out": 40, "in_total": 32,
-            "violations": len(VIOLATIONS), "status_errors": core_ports.widths["status_errors"],
-            "status_saturations": core_ports.widths["status_saturations"], "idle": 1}
+            "violations": len(VIOLATIONS),
+            **{name: core_ports.widths[name] for name in STATUS if name in core_ports.widths}}
         for port, shape in shapes.items():  # a toggle keeps its value over a reset: no false edge
             setattr(self, port, Signal(shape, name=port,
                                        reset_less=port in ("src_taken", "drain")))
@@ -143,9 +143,8 @@ class Harness(Elaboratable):
         m = Module()
         m.submodules.pauses = pauses = self.pauses
         core = {name: Signal(width, name=name) for name, width in self.core_ports.widths.items()
-                if name not in ("clk", "rst", "status_errors", "status_saturations", "idle")}
-        core |= {name: self.ports[name]
-                 for name in ("status_errors", "status_saturations", "idle")}
+                if name not in ("clk", "rst", *STATUS)}
+        core |= {name: self.ports[name] for name in STATUS if name in self.ports}
         m.submodules.core = Instance(
             self.name, i_clk=ClockSignal(), i_rst=ResetSignal(),
             **{f"{self.core_ports.directions[name][0]}_{name}": signal

@@ -7,9 +7,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-__all__ = ["LONGEST", "Ports", "pack", "read_ports", "unpack"]
+__all__ = ["LONGEST", "STATUS", "Ports", "pack", "read_ports", "unpack"]
 
 LONGEST = 48  # bits of an element
+STATUS = ("status_errors", "status_saturations", "status_faults", "idle")
 
 _PORTS = {  # direction and, where fixed, width of each port that a core must have
     "clk": ("in", 1), "rst": ("in", 1),
@@ -82,6 +83,8 @@ def read_ports(manifest: dict) -> Ports:
     if elements["m_axis_tdata"] > 1:
         elements["m_axis_tkeep"] = elements["m_axis_tdata"]
         wanted["m_axis_tkeep"] = "out", elements["m_axis_tkeep"]
+    if "status_faults" in ports:     # of a protected core
+        wanted["status_faults"] = "out", None
     for name, (direction, width) in wanted.items():
         if name not in ports:
             raise ValueError(f"The manifest must list the port {name!r}; generate the core again "

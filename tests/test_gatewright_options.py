@@ -49,7 +49,8 @@ def test_each_toml_key_is_read(tmp_path):
              "wide_streams": "true", "deadline": '"10us"', "max_cycles": "9",
              "max_steps": "30", "max_dsp": "8",
              "max_bram": "7", "clock": "66", "argmax": "true", "load_weights": "true",
-             "targets": '["up5k"]', "sequences": "9", "seed": "0", "portable": "true"}
+             "targets": '["up5k"]', "sequences": "9", "seed": "0", "portable": "true",
+             "protect": "true"}
     assert set(other) == set(Options.model_fields)
     for name, value in other.items():
         made = read_options(toml(tmp_path, f"{name} = {value}\n"))

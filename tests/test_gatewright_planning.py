@@ -38,6 +38,15 @@ def test_lanes_alone_are_the_plain_array():
                                                                 pipeline="shallow")
 
 
+def test_protection_is_counted():
+    """In logic and memory, not in cycles or multipliers."""
+    plain, protected = (choice.choose(DEEP, "ecp5-25f", Options(lanes=16, protect=protect))
+                        for protect in (False, True))
+    assert protected.lut > plain.lut + 400 and protected.ff > plain.ff + 200
+    assert protected.bits["weights"] > plain.bits["weights"] and protected.bram >= plain.bram
+    assert (protected.cycles_per_step, protected.dsp) == (plain.cycles_per_step, plain.dsp)
+
+
 def test_nothing_fits():
     """The fastest array that lacks memory alone; what does not exist at all is told."""
     row = choice.choose(DEEP, "ecp5-25f", Options(max_bram=1))

@@ -88,13 +88,18 @@ CASES = [(name, array, list(FAMILIES)[(row + column) % len(FAMILIES)])
 
 
 @pytest.mark.parametrize(("name", "array", "family"), CASES)
-def test_lists_are_the_engine(built, name, array, family):
+def test_lists_are_the_engine(built, name, array, family, protect=False):
     layout = make_layout(make_program(INTEGERS[name], load_weights=family == "ice40",
-                                      **ARRAYS[array]), family=FAMILIES[family])
+                                      **ARRAYS[array]), family=FAMILIES[family], protect=protect)
     memories, products = built(layout)
     assert sorted((m.width, m.depth, m.cols, m.contents, m.latency)
                   for m in resources.memories(layout)) == memories
     assert sorted(resources.products(layout)) == products
+
+
+@pytest.mark.parametrize(("name", "array", "family"), CASES[::13])
+def test_lists_are_the_protected_engine(built, name, array, family):
+    test_lists_are_the_engine(built, name, array, family, protect=True)
 
 
 # What Yosys 0.70 made of memories on their own, by (contents, element bits, words, elements):

@@ -6,6 +6,7 @@ from . import (
     drain,
     dump,
     engine,
+    guard,
     loader,
     output,
     packed,
@@ -19,5 +20,5 @@ from . import (
 __all__ = ["PROOFS"]
 
 _MODULES = (queue, output, loader, sequence, sequencer, weights, drain, dump, requantise, arith,
-            packed, activation, engine)
+            packed, activation, engine, guard)
 PROOFS = [proof for module in _MODULES for proof in module.PROOFS]

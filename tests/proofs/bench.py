@@ -29,12 +29,14 @@ class Bench:
     m : Module
         For the model beside the module.
     dut : wiring.Component
+    fragment : Fragment
+        The module, elaborated.
     """
 
     def __init__(self, component):
         self.m, self.dut = Module(), component
         self._locals, self._calls = {}, {}
-        self.m.submodules.dut = fragment = self._elaborate(component)
+        self.m.submodules.dut = self.fragment = fragment = self._elaborate(component)
         self._inputs = [Value.cast(value) for _, member, value
                         in component.signature.flatten(component) if member.flow.name == "In"]
         self._assumed, self._claimed, self._invariant, self.covers = [], [], [], {}

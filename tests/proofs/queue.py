@@ -63,7 +63,8 @@ class Followed:
 
 
 def _queue(width: int, depth: int) -> Bench:
-    bench = Bench(Buffer(SimpleNamespace(family=PORTABLE), width=width, depth=depth))
+    layout = SimpleNamespace(family=PORTABLE, watch=None)
+    bench = Bench(Buffer(layout, width=width, depth=depth))
     m, dut = bench.m, bench.dut
     offer, takes = bench.free("offer"), Signal()
     m.d.comb += takes.eq(dut.valid & dut.ready)
