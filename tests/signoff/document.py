@@ -58,6 +58,8 @@ def _stages(parts: dict) -> str:
                        if record.get("configuration") == name}
                 if load(part).PER_CONFIGURATION and (not own or failures(own)):
                     missing.append(part)
+            if by_stage[stage] and not any(parts[part] for part in by_stage[stage]):
+                missing = ["nothing recorded"]
             going = going and not missing
             reached = stage if going else reached
             cells.append("passed" if not missing else f"not: {', '.join(missing)}")
