@@ -84,7 +84,7 @@ def test_ram(cols, gated):
 def test_buffer(writes, reads):
     """Every word once and in order, whoever is the slower; a word alone takes three cycles."""
     rng, depth = Random(7), 6
-    dut = Buffer(SimpleNamespace(family=PORTABLE), width=8, depth=depth)
+    dut = Buffer(SimpleNamespace(family=PORTABLE, watch=None), width=8, depth=depth)
     inside, sent, arrivals = deque(), 0, []
 
     async def bench(ctx):
