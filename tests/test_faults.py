@@ -101,6 +101,27 @@ def test_each_fault_has_its_bit(cores, scope, name, fault):
 
 
 @pytest.mark.parametrize("name", NAMES)
+def test_every_memory_is_checked(cores, name):
+    """Of each memory some flipped bit is told: none was forgotten."""
+    _, core = cores[name]
+    rng, left = np.random.default_rng(5), []
+    memories = [bits for bits in core.state if bits.depth > 1]
+    assert len(memories) >= 9
+    for bits in memories:
+        for _ in range(400):
+            element, bit = int(rng.integers(bits.depth)), int(rng.integers(bits.width))
+            cycle = int(rng.integers(*core.cycles(True)))
+            result = core.inject(bits, element, bit, cycle, paused=True)
+            if result["outcome"] == "detected":
+                break
+            core.renew()
+        else:
+            left.append(bits.scope)
+        core.renew()
+    assert not left
+
+
+@pytest.mark.parametrize("name", NAMES)
 def test_upsets(cores, name):
     """A few dozen of each sort: none hangs unseen, and a reset brings every one back."""
     _, core = cores[name]

@@ -91,7 +91,8 @@ def test_buffer(writes, reads, latency):
     """Every word once and in order, whoever is the slower; a word alone takes three cycles, or
     none."""
     rng, depth = Random(7), 6
-    dut = Buffer(SimpleNamespace(family=PORTABLE), width=8, depth=depth, latency=latency)
+    dut = Buffer(SimpleNamespace(family=PORTABLE, watch=None), width=8, depth=depth,
+                 latency=latency)
     inside, sent, arrivals = deque(), 0, []
 
     async def bench(ctx):

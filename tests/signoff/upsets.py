@@ -117,7 +117,7 @@ class Upsets(FastSimulator):
         self._templates = {}
         for paused in (False, True):
             pauses = Pauses(long=False) if paused else None
-            run, keep = self._prepare(self.stimulus, 1, pauses)
+            run, keep = self._prepare(self.stimulus, 1, pauses, None)
             run.quiet_limit = self.limit + SLACK
             self._templates[paused] = run, keep
             done, words = self._start(paused), []
