@@ -135,6 +135,8 @@ class FastSimulator:
         From ``find_simulator``, where many cores are built.
     optimise : bool
         False: built in a third of the time, runs at a tenth of the speed.
+    coverage : bool
+        True: ``write_coverage`` says what the runs have reached.
 
     Raises
     ------
@@ -143,7 +145,8 @@ class FastSimulator:
     """
 
     def __init__(self, rtl: Path, manifest: dict, build_dir: Path, *,
-                 simulator: Simulator | None = None, optimise: bool = True):
+                 simulator: Simulator | None = None, optimise: bool = True,
+                 coverage: bool = False):
         rtl = Path(rtl)
         if not rtl.is_file():
             raise ValueError(f"Verilog file {rtl} must exist; generate the core first")
@@ -153,7 +156,7 @@ class FastSimulator:
         folder = Path(build_dir).resolve()
         self.path = build_library(with_models(rtl, manifest, folder), manifest["name"],
                                   self.ports.widths["s_axis_tdata"], folder, self.simulator,
-                                  optimise=optimise)
+                                  optimise=optimise, coverage=coverage)
         self.build_seconds = time.monotonic() - started
         self._library = ctypes.CDLL(str(self.path))
         for name, result, arguments in (
@@ -167,6 +170,9 @@ class FastSimulator:
         limbs = {name: -(-self.ports.widths.get(port, 1) // 64) for name, port in _LOGS.items()}
         self._logs = {name: np.zeros((CAPACITY, k), np.uint64) for name, k in limbs.items()}
         self._sim = self._library.gw_new()
+        if coverage:
+            self._library.gw_coverage.argtypes = [ctypes.c_void_p, ctypes.c_char_p]
+            self._library.gw_preset.argtypes = [ctypes.c_void_p, ctypes.c_uint64, ctypes.c_uint64]
 
     def close(self) -> None:
         """Let go of the library; for whoever loads hundreds of cores."""
@@ -256,25 +262,66 @@ class FastSimulator:
             simulated_cycles=simulated + run.cycle, difference=difference, seconds=seconds,
             wall_seconds=time.monotonic() - wall)
 
+    def offer(self, words, last, *, seed: int, pauses: Pauses | None = None,
+              reset: bool = True) -> int:
+        """Offer words as they are, right or wrong, until the core rests; nothing is compared.
+
+        Parameters
+        ----------
+        words : int64 (N, E)
+        last : bool (N,)
+        seed : int
+        pauses : Pauses or None
+        reset : bool
+            False: go on from where the core stands.
+
+        Returns
+        -------
+        int
+            Words that broke the protocol, as the core has counted them since the last reset.
+        """
+        run, keep = self._begin(np.asarray(words), np.asarray(last), len(words), len(words), None,
+                                seed, pauses)
+        if reset:
+            self._library.gw_reset(self._sim)
+        while run.still < run.quiet_limit and run.cycle < run.max_cycles:
+            self._library.gw_run(self._sim, run)
+        del keep
+        return run.status_errors
+
+    def write_coverage(self, path: Path) -> None:
+        """What all runs so far have reached, in Verilator's format; only if built for that."""
+        self._library.gw_coverage(self._sim, str(path).encode())
+
+    def preset(self, *, errors: int, saturations: int) -> None:
+        """The core's counters as if they had come so far; only if built for coverage."""
+        self._library.gw_preset(self._sim, errors, saturations)
+
     def _prepare(self, stimulus: Stimulus, seed: int, pauses: Pauses | None) -> tuple:
         """A run at its beginning, and the arrays that it points to."""
-        step = max(int(self.manifest["cycles_per_step"]), 1)
         words, last = stimulus.flat("inputs")
+        traffic = len(words) + sum(len(s.outputs) for s in stimulus.sequences)
+        return self._begin(words, last, traffic, stimulus.steps, stimulus.predicted_cycles, seed,
+                           pauses)
+
+    def _begin(self, words, last, traffic: int, steps: int, predicted: int | None, seed: int,
+               pauses: Pauses | None) -> tuple:
+        """A run of words; ``traffic`` counts words on both sides."""
+        step = max(int(self.manifest["cycles_per_step"]), 1)
         # What is not offered is one word more: the driver may look at it.
         data = np.pad(self.ports.pack_inputs(words), ((0, 1), (0, 0)))
         last = np.pad(last, (0, 1)).astype(np.uint8)
-        traffic = len(words) + sum(len(s.outputs) for s in stimulus.sequences)
         run = _Run(
             in_data=data.ctypes.data, in_last=last.ctypes.data, in_count=len(words),
             capacity=CAPACITY, random=random.Random(seed).getrandbits(64) | 1,
             **{name: log.ctypes.data for name, log in self._logs.items()})
-        worst = stimulus.predicted_cycles or stimulus.steps * step
+        worst = predicted or steps * step
         run.quiet_limit = 4 * step + 1000
         if pauses is not None:
             run.src_density, run.snk_density = pauses.source, pauses.sink
             if pauses.long:
                 run.long_mask = (1 << min(max(2 * step, 16).bit_length(), 16)) - 1
-                run.long_density = max(min(16384 * stimulus.steps // traffic, 16384), 1)
+                run.long_density = max(min(16384 * steps // traffic, 16384), 1)
             run.quiet_limit += 2 * run.long_mask
             worst += traffic * (8 + (run.long_density + 1) * run.long_mask // 65536)
         run.max_cycles = 4 * worst + 4 * traffic + 2 * run.quiet_limit + 100_000

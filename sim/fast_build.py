@@ -23,9 +23,19 @@ _COMPILE = ("-std=gnu++20", "-fPIC", "-fvisibility=hidden", "-w",
             # Without this the loader would keep one copy of some symbols for all cores that a
             # process has loaded, and never let go of a core.
             "-fno-gnu-unique",
-            *(f"-DVM_{name}=0" for name in ("COVERAGE", "SC", "TIMING", "TRACE", "TRACE_FST",
-                                            "TRACE_VCD", "TRACE_SAIF")))
+            *(f"-DVM_{name}=0" for name in ("SC", "TIMING", "TRACE", "TRACE_FST", "TRACE_VCD",
+                                            "TRACE_SAIF")))
 _RUNTIME = ("verilated", "verilated_threads")
+# Not --coverage: of that, the part that looks for state machines crashes on plain code.
+_COVER = tuple(f"--coverage-{kind}" for kind in ("line", "toggle", "expr"))
+
+
+def _flags(coverage: bool) -> tuple:
+    """Of Verilator, of the compiler; and what belongs to the run time."""
+    if coverage:
+        return ((*_VERILATE, *_COVER), (*_COMPILE, "-DVM_COVERAGE=1"),
+                (*_RUNTIME, "verilated_cov"))
+    return _VERILATE, (*_COMPILE, "-DVM_COVERAGE=0"), _RUNTIME
 
 
 def _call(command: list, what: str, **kwargs) -> None:
@@ -54,7 +64,8 @@ def _once(made: str, command: list, what: str, folder: Path) -> Path:
     return folder / made
 
 
-def _shared(simulator: Simulator, include: Path, key: str, folder: Path, level: str) -> tuple:
+def _shared(simulator: Simulator, include: Path, key: str, folder: Path, level: str,
+            coverage: bool) -> tuple:
     """What is compiled once for all designs: Verilator's run time and, for a level, its header.
 
     Returns
@@ -70,9 +81,10 @@ def _shared(simulator: Simulator, include: Path, key: str, folder: Path, level: 
     except OSError:  # a home that cannot be written
         place = folder / f"verilated-fast-{key}"
         place.mkdir(parents=True, exist_ok=True)
-    compile_ = ["c++", *_COMPILE, f"-I{include}"]
+    _, flags, runtime = _flags(coverage)
+    compile_ = ["c++", *flags, f"-I{include}"]
     objects = [_once(f"{name}.o", [*compile_, "-O2", "-c", include / f"{name}.cpp"], what, place)
-               for name in _RUNTIME]
+               for name in runtime]
     header = place / f"header{level}.h"
     if not header.is_file():
         header.write_text('#include "verilated.h"\n')
@@ -81,7 +93,7 @@ def _shared(simulator: Simulator, include: Path, key: str, folder: Path, level: 
 
 
 def build_library(rtl: Path, name: str, input_width: int, folder: Path,
-                  simulator: Simulator, *, optimise: bool = True) -> Path:
+                  simulator: Simulator, *, optimise: bool = True, coverage: bool = False) -> Path:
     """The shared library of a core, built unless ``folder`` holds it.
 
     Parameters
@@ -96,6 +108,8 @@ def build_library(rtl: Path, name: str, input_width: int, folder: Path,
     simulator : Simulator
     optimise : bool
         False: built in a third of the time, runs at a tenth of the speed.
+    coverage : bool
+        True: counts how often each line, branch, expression and bit's change was seen.
 
     Raises
     ------
@@ -103,10 +117,11 @@ def build_library(rtl: Path, name: str, input_width: int, folder: Path,
         The Verilog was refused, or its compilation failed.
     """
     env = os.environ | simulator.environment()
+    verilate, compile_, _ = _flags(coverage)
     include = _root(simulator, env) / "include"
     compiler = subprocess.run(["c++", "--version"], capture_output=True, text=True,
                               check=True).stdout
-    tools = "\0".join((str(simulator), str(include), compiler, *_VERILATE, *_COMPILE))
+    tools = "\0".join((str(simulator), str(include), compiler, *verilate, *compile_))
     key = hashlib.sha256(tools.encode()).hexdigest()[:16]
     text = rtl.read_bytes()
     digest = hashlib.sha256("\0".join((tools, name, str(input_width), str(optimise))).encode()
@@ -119,7 +134,7 @@ def build_library(rtl: Path, name: str, input_width: int, folder: Path,
         place = Path(place)
         (place / "core.v").write_bytes(text)
         shutil.copy(DRIVER, place / "driver.cpp")
-        _call([simulator.folder / "verilator", *_VERILATE, "--top-module", name, "--Mdir", ".",
+        _call([simulator.folder / "verilator", *verilate, "--top-module", name, "--Mdir", ".",
                "core.v"], f"Verilating {rtl}", cwd=place, env=env)
         slow = sorted(place.glob(f"{PREFIX}*__Slow.cpp"))
         fast = [*sorted(set(place.glob(f"{PREFIX}*.cpp")) - set(slow)), place / "driver.cpp"]
@@ -127,10 +142,10 @@ def build_library(rtl: Path, name: str, input_width: int, folder: Path,
         parts = ((fast, "-O2"), (slow, "-O0")) if optimise else (([*fast, *slow], "-O0"),)
         made = []
         for files, level in parts:
-            objects, header = _shared(simulator, include, key, folder, level)
+            objects, header = _shared(simulator, include, key, folder, level, coverage)
             part = place / f"part{level}.cc"
             part.write_text("".join(f'#include "{f.name}"\n' for f in files))
-            _call(["c++", *_COMPILE, f"-I{include}", f"-I{include / 'vltstd'}",
+            _call(["c++", *compile_, f"-I{include}", f"-I{include / 'vltstd'}",
                    f"-DS_WIDTH={input_width}", level, "-include", header, "-c", part.name],
                   f"Compiling {rtl}", cwd=place)
             made.append(part.with_suffix(".o"))

@@ -2,6 +2,9 @@
 // a log, in order, which sim/fast.py hands to the comparison. Built with every core as it is.
 #include "Vcore.h"
 #include "verilated.h"
+#if VM_COVERAGE
+#include "verilated_cov.h"
+#endif
 
 #include <cstdint>
 #include <cstring>
@@ -183,7 +186,11 @@ extern "C" {
 
 __attribute__((visibility("default"))) uint64_t gw_size() { return sizeof(Run); }
 
-__attribute__((visibility("default"))) Sim *gw_new() { return new Sim; }
+__attribute__((visibility("default"))) Sim *gw_new() {
+    Sim *sim = new Sim;
+    sim->top.eval();
+    return sim;
+}
 
 __attribute__((visibility("default"))) void gw_free(Sim *sim) {
     sim->top.final();
@@ -202,6 +209,21 @@ __attribute__((visibility("default"))) void gw_reset(Sim *sim) {
     top.eval();
     top.rst = 0;
 }
+
+#if VM_COVERAGE
+// All counts since the core was made, to a file.
+__attribute__((visibility("default"))) void gw_coverage(Sim *sim, const char *path) {
+    sim->context.coveragep()->write(path);
+}
+
+// As if so many had been counted: no run is long enough for the counters' highest bits.
+__attribute__((visibility("default"))) void gw_preset(Sim *sim, uint64_t errors,
+                                                      uint64_t saturations) {
+    sim->top.status_errors = errors;
+    sim->top.status_saturations = saturations;
+    sim->top.eval();
+}
+#endif
 
 __attribute__((visibility("default"))) void gw_run(Sim *sim, Run *run) {
     run->out_count = run->h_count = run->c_count = run->step_count = 0;
