@@ -23,7 +23,7 @@ from .ports import read_ports
 from .stimulus import Stimulus
 from .verify import SimulationError
 
-__all__ = ["FastResult", "FastSimulator", "Pauses"]
+__all__ = ["Cut", "FastResult", "FastSimulator", "Pauses"]
 
 CAPACITY = 1 << 16   # records a log holds before Python looks at it
 
@@ -55,6 +55,28 @@ class Pauses:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Cut:
+    """Where the core stood when a reset cut a run off.
+
+    Parameters
+    ----------
+    accepted, emitted, started : int
+        Words in, words out, steps.
+    since_start : int or None
+        Cycles since the last step started; None before the first.
+    offered, idle : bool
+        An output word is waiting; nothing runs and no step is waiting.
+    """
+
+    accepted: int
+    emitted: int
+    started: int
+    since_start: int | None
+    offered: bool
+    idle: bool
+
+
+@dataclass(frozen=True, kw_only=True)
 class FastResult:
     """What one run showed.
 
@@ -70,8 +92,8 @@ class FastResult:
         Cycle in which each step started, counted from the first input word.
     simulated_cycles : int
         Every cycle of the run, those before a reset included.
-    resets : int
-        Runs that a reset cut off before this one.
+    cuts : tuple of Cut
+        Of the runs that a reset cut off before this one.
     difference : dict or None
         As ``VerifyResult.first_difference``; without pauses, the number of cycles is compared too.
     seconds, cycles_per_second : float
@@ -84,10 +106,15 @@ class FastResult:
     cycles: int
     starts: np.ndarray
     simulated_cycles: int
-    resets: int
+    cuts: tuple
     difference: dict | None
     seconds: float
     wall_seconds: float
+
+    @property
+    def resets(self) -> int:
+        """Runs that a reset cut off before this one."""
+        return len(self.cuts)
 
     @property
     def passed(self) -> bool:
@@ -213,16 +240,24 @@ class FastSimulator:
             pauses = Pauses()
         run, keep = self._prepare(stimulus, seed, pauses or None)
         seconds = simulated = 0
+        cuts = []
         for cycle in resets:
             cut = _Run.from_buffer_copy(run)
             cut.random = random.Random(f"{seed} {cycle}").getrandbits(64) | 1
             cut.max_cycles = int(cycle)
             self._library.gw_reset(self._sim)
-            begun = time.perf_counter()
+            begun, started, last = time.perf_counter(), 0, None
             while cut.cycle < cut.max_cycles and cut.still < cut.quiet_limit:
                 self._library.gw_run(self._sim, cut)
+                if cut.step_count:
+                    started += cut.step_count
+                    last = int(self._logs["step"][cut.step_count - 1, 0])
             seconds += time.perf_counter() - begun
             simulated += cut.cycle
+            cuts.append(Cut(
+                accepted=cut.accepted, emitted=cut.emitted, started=started,
+                since_start=None if last is None else cut.cycle - last,
+                offered=bool(cut.offered), idle=bool(cut.idle)))
         self._library.gw_reset(self._sim)
         starts, difference = [np.zeros(0, np.int64)], None
         while True:
@@ -258,7 +293,7 @@ class FastSimulator:
         return FastResult(
             words=checker.words, expected_words=stimulus.words,
             mismatches=max(checker.mismatches, int(difference is not None)), cycles=cycles,
-            starts=np.concatenate(starts) - run.first_in, resets=len(resets),
+            starts=np.concatenate(starts) - run.first_in, cuts=tuple(cuts),
             simulated_cycles=simulated + run.cycle, difference=difference, seconds=seconds,
             wall_seconds=time.monotonic() - wall)
 

@@ -17,9 +17,9 @@ from .coverage_points import read_points
 
 __all__ = ["case_to_cover", "cover"]
 
-RANDOM = ((8, 1), (10, 3), (10, 7), (12, 12))   # sequences, steps
-EXTREME = ((24, 2), (24, 8))
-BROKEN = 400         # words, some of them against the protocol
+RANDOM = ((6, 1), (8, 3), (8, 6), (4, 12))   # sequences, steps
+EXTREME = ((16, 2), (16, 6))
+BROKEN = 150         # words, some of them against the protocol
 PATIENCE = Pauses(source=0, sink=255, long=True)
 
 
@@ -141,11 +141,11 @@ def cover(case: Case, core: FastSimulator, folder: Path, *, extremes: bool = Tru
     if extremes:
         total = case.layout.schedule.total_cycles([case.sequences[k].steps for k in every])
         for number, pauses in enumerate((*PAUSES, PATIENCE)):
-            some = case.some(rng, steps=60)
+            some = case.some(rng, steps=20)
             run(some, seed=number, pauses=pauses)
-        for _ in range(6):
-            cuts = rng.integers(1, min(total, 4000), size=6).tolist()
-            run(case.some(rng, steps=20), seed=3, pauses=bool(rng.random() < 0.5), resets=cuts)
+        for _ in range(4):
+            cuts = rng.integers(1, min(total, 2000), size=6).tolist()
+            run(case.some(rng, steps=6), seed=3, pauses=bool(rng.random() < 0.5), resets=cuts)
         _broken(case, core, rng)
         _counted(case, core, preset)
     final = read()

@@ -13,7 +13,7 @@ from .configurations import SMOKE
 __all__ = ["COMMAND", "PARTS", "document", "load", "write_document"]
 
 # In the order of the document. A part that is not there yet has no section.
-PARTS = ("smoke", "campaign", "proofs", "coverage")
+PARTS = ("smoke", "campaign", "proofs", "coverage", "functional")
 COMMAND = "python -m tests.signoff"
 STAGES = ("V1", "V2", "V3")
 HEAD = """# Verification
