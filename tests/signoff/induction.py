@@ -78,8 +78,8 @@ class Induction:
                     solver.add_clause([-bad, x])
         powered = [self._now[out] if value else -self._now[out]
                    for out, (_, value) in netlist.registers.items() if value is not None]
-        self._drop(bad_now, self._now, lambda: powered)
-        self._drop(bad_then, self._then, lambda: [self._holds[cube] for cube in self.never])
+        self._drop(bad_now, lambda: powered)
+        self._drop(bad_then, lambda: [self._holds[cube] for cube in self.never])
         for cube in self.never:
             solver.add_clause([self._holds[cube]])
 
@@ -94,7 +94,7 @@ class Induction:
     def _literals(frame: dict, cube) -> list:
         return [frame[net] if value else -frame[net] for net, value in cube]
 
-    def _drop(self, bad: dict, frame: dict, given) -> None:
+    def _drop(self, bad: dict, given) -> None:
         """Let go of every situation that can be there under what is given."""
         solver = self._solver
         solver.set_phases(list(bad.values()))    # many of them at once
@@ -104,9 +104,7 @@ class Induction:
             if not solver.solve(assumptions=[some, *given()]):
                 return
             model = solver.get_model()
-            gone = {cube for cube in self.never
-                    if all(model[abs(x) - 1] == x for x in self._literals(frame, cube))}
-            self.never -= gone
+            self.never -= {cube for cube in self.never if model[bad[cube] - 1] > 0}
             solver.add_clause([-some])
 
     def impossible(self, situation) -> bool:

@@ -13,8 +13,8 @@ from .netlist import Netlist
 
 __all__ = ["apart"]
 
-STREAMS, CYCLES = 128, 600      # random runs at once, and how long they are
-EVERY = 5                       # a look at the registers in every so many cycles
+STREAMS, CYCLES = 128, 900      # random runs at once, and how long they are
+EVERY = 9                       # a look at the registers in every so many cycles
 GROUP = 300                     # registers that are looked at together
 CONE = 300                      # gates of a copy's next value
 MOST = 30_000                   # pairs
