@@ -18,7 +18,8 @@ __all__ = ["PER_CONFIGURATION", "STAGE", "TITLE", "cases", "claims", "measure", 
 
 TITLE = "Functional coverage"
 STAGE, PER_CONFIGURATION = "V3", False
-DRAWN = (50, 264, 265)      # of campaign 5: pools and products, which no named configuration has
+# Of campaign 5: peepholes, gaps between passes, pools and products, which no named one has.
+DRAWN = (7, 50, 264, 265)
 CUTS = 80
 SLOW_IN, SLOW_OUT = (Pauses(source=source, sink=sink, long=True)
                      for source, sink in ((255, 0), (0, 255)))
