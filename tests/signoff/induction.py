@@ -80,6 +80,8 @@ class Induction:
                    for out, (_, value) in netlist.registers.items() if value is not None]
         self._drop(bad_now, lambda: powered)
         self._drop(bad_then, lambda: [self._holds[cube] for cube in self.never])
+        if not solver.solve(assumptions=[*powered, *(self._holds[cube] for cube in self.never)]):
+            raise RuntimeError("A proof in vain: the netlist contradicts itself at power-up")
         for cube in self.never:
             solver.add_clause([self._holds[cube]])
 

@@ -1,6 +1,7 @@
 """A core's Verilog as gates and flip-flops with the Verilog's own names, by Yosys."""
 
 import json
+import re
 from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
@@ -11,7 +12,8 @@ __all__ = ["Netlist", "read_netlist"]
 
 # A name that begins with $ is Yosys' own, to be thrown away: in the core's text they are names of
 # signals like any other.
-_OWN = "\\$", "\\own$"
+_OWN = "\\$", "\\own_name$"
+_ABORT = re.compile(r"\$fatal\([^;]*\);|\$fatal;")     # in models: Yosys knows no such task
 _SCRIPT = """read_verilog core.v
 setattr -set keep 1 w:*
 hierarchy -top {top}
@@ -19,7 +21,7 @@ proc
 flatten
 opt_clean
 memory_collect
-memory_map
+memory_map -keepdc
 techmap
 dffunmap
 simplemap
@@ -57,7 +59,7 @@ def read_netlist(verilog: str, top: str, folder: Path) -> Netlist:
     folder : Path
         Existing, for files.
     """
-    (folder / "core.v").write_text(verilog.replace(*_OWN))
+    (folder / "core.v").write_text(_ABORT.sub(";", verilog.replace(*_OWN)))
     (folder / "core.ys").write_text(_SCRIPT.format(top=top))
     status, _, tail = run_tool(find_tool("yosys", native=False), ["-q", "-l", "yosys.log",
                                                                   "core.ys"], folder=folder)
@@ -73,7 +75,7 @@ def read_netlist(verilog: str, top: str, folder: Path) -> Netlist:
     inits, names = {}, {}
     for name, net in module["netnames"].items():
         bits = nets(net["bits"])
-        path, _, own = name.replace("own$", "$").rpartition(".")
+        path, _, own = name.replace("own_name$", "$").rpartition(".")
         names[f"{path}.{own}" if path else own] = bits
         for bit, value in zip(bits, reversed(net["attributes"].get("init", "")), strict=False):
             if value in "01":
