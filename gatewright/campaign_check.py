@@ -84,6 +84,8 @@ class Case:
         Takes the times of the stages.
     generate : callable
         As ``hw.emit.generate``; makes the core.
+    more : function of (Config, IntNetwork), or None
+        Codes to run besides the configuration's own, a list of batches.
 
     Raises
     ------
@@ -91,11 +93,13 @@ class Case:
         If the network or the core cannot be made.
     """
 
-    def __init__(self, config: Config, outcome: Outcome | None = None, *, generate=generate):
+    def __init__(self, config: Config, outcome: Outcome | None = None, *, generate=generate,
+                 more: Callable | None = None):
         self.config, self.outcome = config, outcome or Outcome(config=config)
         network = make_network(config)
         with self.timed("golden"):
             batches = make_codes(config, network)
+            batches += more(config, network) if more else []
             table = make_table(config, network)
             runs = [run_golden(network, codes, table=table) for codes in batches]
         with self.timed("generate"):

@@ -49,6 +49,8 @@ class FastSimulator:
         until ``select`` says otherwise.
     inside, public
         See ``build_library``.
+    coverage : bool
+        True: ``write_coverage`` says what the runs have reached.
 
     Raises
     ------
@@ -59,7 +61,7 @@ class FastSimulator:
     def __init__(self, rtl: Path, manifest: dict, build_dir: Path, *,
                  simulator: Simulator | None = None, optimise: bool = True,
                  random_start: bool = False, select: str | None = None,
-                 inside: Path | None = None, public: tuple = ()):
+                 inside: Path | None = None, public: tuple = (), coverage: bool = False):
         rtl = Path(rtl)
         if not rtl.is_file():
             raise ValueError(f"Verilog file {rtl} must exist; generate the core first")
@@ -70,7 +72,7 @@ class FastSimulator:
         self.path = build_library(with_models(rtl, manifest, folder), manifest["name"],
                                   self.ports.widths["s_axis_tdata"], folder, self.simulator,
                                   optimise=optimise, random_start=random_start, select=select,
-                                  inside=inside, public=public)
+                                  inside=inside, public=public, coverage=coverage)
         self.build_seconds = time.monotonic() - started
         self._library = ctypes.CDLL(str(self.path))
         selects = [("gw_select", None, [ctypes.c_void_p, ctypes.c_uint32])] if select else []
@@ -88,6 +90,9 @@ class FastSimulator:
         self._random_start = random_start
         self._sim = self._library.gw_new(0)
         self._status = {"errors": 0, "saturations": 0}  # before the run, since the last reset
+        if coverage:
+            self._library.gw_coverage.argtypes = [ctypes.c_void_p, ctypes.c_char_p]
+            self._library.gw_preset.argtypes = [ctypes.c_void_p, ctypes.c_uint64, ctypes.c_uint64]
 
     def power_up(self, seed: int) -> None:
         """Begin anew, before any reset, from random values by this seed: 1 to 2**31 - 1."""
@@ -213,10 +218,14 @@ class FastSimulator:
         cut.random = random.Random(f"{seed} {cycles}").getrandbits(64) | 1
         cut.max_cycles = int(cycles)
         self._reset()
-        begun = time.perf_counter()
+        begun, started, last = time.perf_counter(), 0, None
         while cut.cycle < cut.max_cycles and cut.still < cut.quiet_limit:
             self._library.gw_run(self._sim, cut)
-        return Cut(cycles=cut.cycle, accepted=cut.accepted, emitted=cut.emitted,
+            if cut.step_count:
+                started += cut.step_count
+                last = int(self._logs["step"][cut.step_count - 1, 0])
+        return Cut(cycles=cut.cycle, accepted=cut.accepted, emitted=cut.emitted, started=started,
+                   since_start=None if last is None else cut.cycle - last,
                    waiting=bool(cut.offered), idle=bool(cut.idle),
                    violations=cut.violations, seconds=time.perf_counter() - begun)
 
@@ -254,24 +263,65 @@ class FastSimulator:
         seen.append(bytes(run)[Run.out_count.offset:])
         return b"".join(seen)
 
+    def offer(self, words, last, *, seed: int, pauses: Pauses | None = None,
+              reset: bool = True) -> int:
+        """Offer words as they are, right or wrong, until the core rests; nothing is compared.
+
+        Parameters
+        ----------
+        words : int64 (N, E)
+        last : bool (N,)
+        seed : int
+        pauses : Pauses or None
+        reset : bool
+            False: go on from where the core stands.
+
+        Returns
+        -------
+        int
+            Words that broke the protocol, as the core has counted them since the last reset.
+        """
+        run, keep = self._begin(np.asarray(words), np.asarray(last), len(words), len(words), None,
+                                seed, pauses)
+        if reset:
+            self._reset()
+        while run.still < run.quiet_limit and run.cycle < run.max_cycles:
+            self._library.gw_run(self._sim, run)
+        del keep
+        return run.status_errors
+
+    def write_coverage(self, path: Path) -> None:
+        """What all runs so far have reached, in Verilator's format; only if built for that."""
+        self._library.gw_coverage(self._sim, str(path).encode())
+
+    def preset(self, *, errors: int, saturations: int) -> None:
+        """The core's counters as if they had come so far; only if built for coverage."""
+        self._library.gw_preset(self._sim, errors, saturations)
+
     def _prepare(self, stimulus: Stimulus, seed: int, pauses, last) -> tuple:
         """A run at its beginning, and the arrays that it points to."""
-        if not isinstance(seed, int) or not 0 <= seed < 1 << 32:
-            raise ValueError(f"Seed must be an integer from 0 to 2**32 - 1, not {seed!r}")
-        step = max(int(self.manifest["cycles_per_step"]), 1)
         words, ends = stimulus.flat("inputs")
         last = ends if last is None else np.asarray(last, bool)
         if last.shape != ends.shape:
             raise ValueError(f"Last must have {len(ends)} flags, not shape {last.shape}")
+        traffic = len(words) + sum(len(s.outputs) for s in stimulus.sequences)
+        return self._begin(words, last, traffic, stimulus.steps, stimulus.predicted_cycles, seed,
+                           pauses)
+
+    def _begin(self, words, last, traffic: int, steps: int, predicted: int | None, seed: int,
+               pauses) -> tuple:
+        """A run of words; ``traffic`` counts words on both sides."""
+        if not isinstance(seed, int) or not 0 <= seed < 1 << 32:
+            raise ValueError(f"Seed must be an integer from 0 to 2**32 - 1, not {seed!r}")
+        step = max(int(self.manifest["cycles_per_step"]), 1)
         # What is not offered is one word more: the driver may look at it.
         data = np.pad(self.ports.pack_inputs(words), ((0, 1), (0, 0)))
         last = np.pad(last, (0, 1)).astype(np.uint8)
-        traffic = len(words) + sum(len(s.outputs) for s in stimulus.sequences)
         run = Run(
             in_data=data.ctypes.data, in_last=last.ctypes.data, in_count=len(words),
             capacity=CAPACITY, random=random.Random(seed).getrandbits(64) | 1,
             **{name: log.ctypes.data for name, log in self._logs.items()})
-        worst = stimulus.predicted_cycles or stimulus.steps * step
+        worst = predicted or steps * step
         run.quiet_limit = 4 * step + 1000
         if isinstance(pauses, Patterns):
             run.patterned = 1
@@ -290,7 +340,7 @@ class FastSimulator:
             run.src_density, run.snk_density = pauses.source, pauses.sink
             if pauses.long:
                 run.long_mask = (1 << min(max(2 * step, 16).bit_length(), 16)) - 1
-                run.long_density = max(min(16384 * stimulus.steps // traffic, 16384), 1)
+                run.long_density = max(min(16384 * steps // traffic, 16384), 1)
             run.quiet_limit += 2 * run.long_mask
             worst += traffic * (8 + (run.long_density + 1) * run.long_mask // 65536)
         run.max_cycles = 4 * worst + 4 * traffic + 2 * run.quiet_limit + 100_000

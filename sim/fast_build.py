@@ -22,9 +22,19 @@ _COMPILE = ("-std=gnu++20", "-fPIC", "-fvisibility=hidden", "-w",
             # Without this the loader would keep one copy of some symbols for all cores that a
             # process has loaded, and never let go of a core.
             "-fno-gnu-unique",
-            *(f"-DVM_{name}=0" for name in ("COVERAGE", "SC", "TIMING", "TRACE", "TRACE_FST",
-                                            "TRACE_VCD", "TRACE_SAIF")))
+            *(f"-DVM_{name}=0" for name in ("SC", "TIMING", "TRACE", "TRACE_FST", "TRACE_VCD",
+                                            "TRACE_SAIF")))
 _RUNTIME = ("verilated", "verilated_threads")
+# Not --coverage: of that, the part that looks for state machines crashes on plain code.
+_COVER = tuple(f"--coverage-{kind}" for kind in ("line", "toggle", "expr"))
+
+
+def _flags(coverage: bool) -> tuple:
+    """Of Verilator, of the compiler; and what belongs to the run time."""
+    if coverage:
+        return ((*_VERILATE, *_COVER), (*_COMPILE, "-DVM_COVERAGE=1"),
+                (*_RUNTIME, "verilated_cov"))
+    return _VERILATE, (*_COMPILE, "-DVM_COVERAGE=0"), _RUNTIME
 
 
 def _call(command: list, what: str, **kwargs) -> None:
@@ -53,7 +63,8 @@ def _once(made: str, command: list, what: str, folder: Path) -> Path:
     return folder / made
 
 
-def _shared(simulator: Simulator, include: Path, key: str, folder: Path, level: str) -> tuple:
+def _shared(simulator: Simulator, include: Path, key: str, folder: Path, level: str,
+            coverage: bool) -> tuple:
     """What is compiled once for all designs: Verilator's run time and, for a level, its header.
 
     Returns
@@ -69,9 +80,10 @@ def _shared(simulator: Simulator, include: Path, key: str, folder: Path, level: 
     except OSError:  # a home that cannot be written
         place = folder / f"verilated-fast-{key}"
         place.mkdir(parents=True, exist_ok=True)
-    compile_ = ["c++", *_COMPILE, f"-I{include}"]
+    _, flags, runtime = _flags(coverage)
+    compile_ = ["c++", *flags, f"-I{include}"]
     objects = [_once(f"{name}.o", [*compile_, "-O2", "-c", include / f"{name}.cpp"], what, place)
-               for name in _RUNTIME]
+               for name in runtime]
     header = place / f"header{level}.h"
     if not header.is_file():
         header.write_text('#include "verilated.h"\n')
@@ -82,7 +94,8 @@ def _shared(simulator: Simulator, include: Path, key: str, folder: Path, level: 
 def build_library(rtl: Path, name: str, input_width: int, folder: Path,
                   simulator: Simulator, *, optimise: bool = True,
                   random_start: bool = False, select: str | None = None,
-                  inside: Path | None = None, public: tuple = ()) -> Path:
+                  inside: Path | None = None, public: tuple = (),
+                  coverage: bool = False) -> Path:
     """The shared library of a core, built unless ``folder`` holds it.
 
     Parameters
@@ -105,19 +118,22 @@ def build_library(rtl: Path, name: str, input_width: int, folder: Path,
         C++ to be compiled behind the driver.
     public : tuple of (module, signal)
         What it may reach by name.
+    coverage : bool
+        True: counts how often each line, branch, expression and bit's change was seen.
 
     Raises
     ------
     SimulationError
         The Verilog was refused, or its compilation failed.
     """
-    unknown = "unique" if random_start else "fast"
-    verilate = (*_VERILATE, "--x-assign", unknown, "--x-initial", unknown)
     env = os.environ | simulator.environment()
+    verilate, compile_, _ = _flags(coverage)
+    unknown = "unique" if random_start else "fast"
+    verilate = (*verilate, "--x-assign", unknown, "--x-initial", unknown)
     include = _root(simulator, env) / "include"
     compiler = subprocess.run(["c++", "--version"], capture_output=True, text=True,
                               check=True).stdout
-    tools = "\0".join((str(simulator), str(include), compiler, *_COMPILE))
+    tools = "\0".join((str(simulator), str(include), compiler, *compile_))
     key = hashlib.sha256(tools.encode()).hexdigest()[:16]
     text = rtl.read_bytes()
     more = inside.read_bytes() if inside else b""
@@ -144,10 +160,10 @@ def build_library(rtl: Path, name: str, input_width: int, folder: Path,
         parts = ((fast, "-O2"), (slow, "-O0")) if optimise else (([*fast, *slow], "-O0"),)
         made = []
         for files, level in parts:
-            objects, header = _shared(simulator, include, key, folder, level)
+            objects, header = _shared(simulator, include, key, folder, level, coverage)
             part = place / f"part{level}.cc"
             part.write_text("".join(f'#include "{f.name}"\n' for f in files))
-            _call(["c++", *_COMPILE, f"-I{include}", f"-I{include / 'vltstd'}",
+            _call(["c++", *compile_, f"-I{include}", f"-I{include / 'vltstd'}",
                    f"-DS_WIDTH={input_width}", *([f"-DSELECT={select}"] if select else ()),
                    level, "-include", header, "-c", part.name],
                   f"Compiling {rtl}", cwd=place)

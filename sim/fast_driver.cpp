@@ -2,6 +2,11 @@
 // a log, in order, which sim/fast.py hands to the comparison. Built with every core as it is.
 #include "Vcore.h"
 #include "verilated.h"
+#if VM_COVERAGE
+#include "Vcore___024root.h"
+#include "verilated_cov.h"
+void Vcore___024root___eval_settle(Vcore___024root *);
+#endif
 
 #include <cstdint>
 #include <cstring>
@@ -239,7 +244,11 @@ extern "C" {
 __attribute__((visibility("default"))) uint64_t gw_size() { return sizeof(Run); }
 
 __attribute__((visibility("default"))) Sim *gw_new(int seed) {
-    return new Sim{seed};
+    Sim *sim = new Sim{seed};
+#if VM_COVERAGE
+    sim->top.eval();
+#endif
+    return sim;
 }
 
 __attribute__((visibility("default"))) void gw_free(Sim *sim) {
@@ -266,6 +275,23 @@ __attribute__((visibility("default"))) void gw_reset(Sim *sim) {
     top.eval();
     top.rst = 0;
 }
+
+#if VM_COVERAGE
+// All counts since the core was made, to a file.
+__attribute__((visibility("default"))) void gw_coverage(Sim *sim, const char *path) {
+    sim->context.coveragep()->write(path);
+}
+
+// As if so many had been counted: no run is long enough for the counters' highest bits.
+__attribute__((visibility("default"))) void gw_preset(Sim *sim, uint64_t errors,
+                                                      uint64_t saturations) {
+    sim->top.status_errors = errors;
+    sim->top.status_saturations = saturations;
+    // Nobody else writes registers: what hangs on them is not computed anew by itself.
+    Vcore___024root___eval_settle(sim->top.rootp);
+    sim->top.eval();
+}
+#endif
 
 __attribute__((visibility("default"))) void gw_run(Sim *sim, Run *run) {
     run->out_count = run->h_count = run->c_count = run->step_count = 0;

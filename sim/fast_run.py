@@ -18,8 +18,10 @@ class Cut:
     ----------
     cycles : int
         Since the reset.
-    accepted, emitted : int
-        Words taken in, and sent.
+    accepted, emitted, started : int
+        Words taken in, and sent; steps.
+    since_start : int or None
+        Cycles since the last step started; None before the first.
     waiting : bool
         An output word was offered, and not taken.
     idle : bool
@@ -33,6 +35,8 @@ class Cut:
     cycles: int
     accepted: int
     emitted: int
+    started: int
+    since_start: int | None
     waiting: bool
     idle: bool
     violations: int

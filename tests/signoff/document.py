@@ -14,7 +14,7 @@ __all__ = ["COMMAND", "PARTS", "document", "load", "write_document"]
 
 # In the order of the document. A part that is not there yet has no section.
 PARTS = ("smoke", "stress", "opinions", "netlists", "arithmetic", "campaign", "proofs",
-         "mutants", "golden_mutants", "faults")
+         "coverage", "functional", "mutants", "golden_mutants", "faults")
 COMMAND = "python -m tests.signoff"
 STAGES = ("V1", "V2", "V3")
 HEAD = """# Verification

@@ -1,0 +1,152 @@
+"""The runs that are to reach every line, branch, expression and bit of a core."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from gatewright.campaign_check import PAUSES, Case
+from gatewright.campaign_config import Config
+from gatewright.campaign_networks import make_codes
+from golden.model import Codes
+from golden.network import Cell
+from sim.fast import FastSimulator, Pauses
+
+from .configurations import SMOKE
+from .coverage_points import read_points
+
+__all__ = ["case_to_cover", "cover"]
+
+RANDOM = ((6, 1), (8, 3), (8, 6), (4, 12))   # sequences, steps
+EXTREME = ((16, 2), (16, 6))
+BROKEN = 150         # words, some of them against the protocol
+PATIENCE = Pauses(source=0, sink=255, long=True)
+
+
+def _extremes(rng, network, sequences: int, steps: int, config: Config) -> Codes:
+    """The ends of the range, with the signs of a row's weights, so that its sum goes far."""
+    layer, act = network.layers[0], config.act_width
+    low, high = -(1 << (act - 1)), (1 << (act - 1)) - 1
+    if config.tokens:
+        x = rng.integers(0, config.tokens, size=(sequences, 1, 1)).repeat(steps, axis=1)
+        codes = Codes(x=x)
+    else:
+        rows = rng.integers(0, len(layer.w), size=(sequences, steps))
+        rows[::2] = rows[::2, :1]               # every other sequence holds on to one row
+        sign = np.where(layer.w[rows] < 0, -1, 1) * rng.choice([-1, 1], size=(sequences, 1, 1))
+        codes = Codes(x=np.where(sign < 0, low, high))
+    for idx in network.recurrent if network.loads_state else ():
+        units, wide = network.layers[idx].units, config.cell_width
+        codes.h0[idx] = rng.choice([low, high], size=(sequences, units))
+        if network.layers[idx].cell is Cell.LSTM:
+            codes.c0[idx] = rng.choice([-(1 << (wide - 1)), (1 << (wide - 1)) - 1],
+                                       size=(sequences, units))
+    return codes
+
+
+def _more(config: Config, network) -> list:
+    longest = config.max_steps or 1 << 16
+    rng = np.random.default_rng([config.seed, 9])
+    drawn = make_codes(replace(config, seed=config.seed + 1, batches=tuple(
+        (many, min(steps, longest)) for many, steps in RANDOM)), network)
+    if config.max_steps:                           # as long as the store takes
+        drawn += make_codes(replace(config, seed=config.seed + 2,
+                                    batches=((2, longest),)), network)
+    return drawn + [_extremes(rng, network, *size, config) for size in EXTREME]
+
+
+def case_to_cover(config: Config | str) -> Case:
+    """A configuration with more sequences than its own: random ones, and the ends of the ranges."""
+    return Case(SMOKE[config] if isinstance(config, str) else config, more=_more)
+
+
+def _broken(case: Case, core: FastSimulator, rng) -> None:
+    """Words against the protocol: ends at random places, values out of range, no end at all."""
+    width, many = core.ports.element_width("s_axis_tdata"), core.ports.elements["s_axis_tdata"]
+    words, _ = case.stimulus([0]).flat("inputs")
+    loaded = words[:case.layout.program.load_words]
+    core.offer(words, np.zeros(len(words), bool), seed=1)      # a sequence without its end
+    for number, often in enumerate((0.5, 0.1, 0.9)):
+        sent = np.concatenate([loaded, rng.integers(0, 1 << width, size=(BROKEN, many))])
+        last = rng.random(len(sent)) < often
+        last[:len(loaded)] = number == 0
+        core.offer(sent, last, seed=number, pauses=Pauses() if number == 1 else None)
+
+
+def _counted(case: Case, core: FastSimulator, preset) -> None:
+    """Each bit of the counters of errors and saturations changes by counting."""
+    clipping = [k for k in range(len(case.sequences)) if case.saturations[k]]
+    chosen = min(clipping or [0], key=lambda k: case.sequences[k].steps)
+    words, last = case.stimulus([chosen]).flat("inputs")
+    core.offer(words, last, seed=1)                            # with its weights, if any
+    words = case.sequences[chosen].inputs
+    for bits in range(33):
+        preset(errors=(1 << min(bits, 16)) - 1, saturations=(1 << bits) - 1)
+        # A sequence that clips, and a word that ends too early.
+        core.offer(np.concatenate([words, words[:1]]), np.arange(len(words) + 1) >= len(words) - 1,
+                   seed=1, reset=False)
+
+
+def cover(case: Case, core: FastSimulator, folder: Path, *, extremes: bool = True) -> dict:
+    """Run everything; every run but those with broken words is compared with golden.
+
+    Parameters
+    ----------
+    case : Case
+        From ``case_to_cover``.
+    core : FastSimulator
+        Built for coverage, not run yet.
+    folder : Path
+
+    Returns
+    -------
+    dict of Point to int
+        How often each was reached by runs; what a core's first evaluation does is left out.
+
+    Raises
+    ------
+    AssertionError
+        If the core differs from golden.
+    """
+    lines, taken = len(case.core.verilog.splitlines()), []
+
+    def read():
+        path = folder / "coverage.dat"
+        core.write_coverage(path)
+        taken.append(read_points(path, lines))
+        return taken[-1]
+
+    def run(order, **how):
+        result = core.run(case.stimulus(order), **how)
+        assert result.passed, result.difference
+
+    def without(before, after):
+        """Counts of the bits' changes between two looks."""
+        for point, count in after.items():
+            if point.kind == "toggle":
+                apart[point] += count - before.get(point, 0)
+
+    def preset(**values):
+        before = read()
+        core.preset(**values)
+        without(before, read())
+
+    rng = np.random.default_rng([case.config.seed, 8])
+    start = read()
+    apart = dict.fromkeys(start, 0)
+    without({}, start)
+    own = sum(batch[0] for batch in case.config.batches)
+    every = rng.permutation(len(case.sequences) if extremes else own).tolist()
+    run(every, seed=1)
+    if extremes:
+        total = case.layout.schedule.total_cycles([case.sequences[k].steps for k in every])
+        for number, pauses in enumerate((*PAUSES, PATIENCE)):
+            some = case.some(rng, steps=20)
+            run(some, seed=number, pauses=pauses)
+        for _ in range(4):
+            cuts = rng.integers(1, min(total, 2000), size=6).tolist()
+            run(case.some(rng, steps=6), seed=3, pauses=bool(rng.random() < 0.5), resets=cuts)
+        _broken(case, core, rng)
+        _counted(case, core, preset)
+    final = read()
+    return {point: count - apart[point] for point, count in final.items()}

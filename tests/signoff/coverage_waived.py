@@ -1,0 +1,133 @@
+"""Of the points that no run has reached, those that no run can reach: by which rule, and proved."""
+
+import re
+from pathlib import Path
+
+from .coverage_points import Point
+from .coverage_text import Situations
+from .induction import Induction
+from .netlist import Netlist, read_netlist
+from .netlist_states import apart
+from .waivers import CONSTANT, NEVER, ROM, SETTLED, START
+
+__all__ = ["waive"]
+
+FLAG = "$auto$verilog_backend"
+
+
+def _from_inputs(netlist: Netlist) -> set:
+    """Nets that change with an input in the same cycle."""
+    made = {out for *_, out in netlist.gates} | set(netlist.registers)
+    readers, todo = {}, []
+    for _, inputs, out in netlist.gates:
+        for net in inputs:
+            readers.setdefault(net, []).append(out)
+            if net > 1 and net not in made:
+                todo.append(net)
+    seen = set(todo)
+    while todo:
+        for out in readers.get(todo.pop(), ()):
+            if out not in seen:
+                seen.add(out)
+                todo.append(out)
+    return seen
+
+
+class _Nets:
+    """The net of each point that is about a bit."""
+
+    def __init__(self, netlist: Netlist):
+        self._names = netlist.names
+
+    def of(self, point: Point) -> int | None:
+        name, bit = point.net
+        nets = self._names.get(name)
+        if nets is None or (bit is None and len(nets) != 1) or (bit or 0) >= len(nets):
+            return None
+        return nets[bit or 0]
+
+
+def waive(points: dict, verilog: str, models: str, top: str, folder: Path) -> tuple:
+    """Rules for points.
+
+    Parameters
+    ----------
+    points : dict of Point to int
+        How often each was reached.
+    verilog, models : str
+        The core; the models of a vendor's blocks behind it.
+    top : str
+    folder : Path
+        For files.
+
+    Returns
+    -------
+    waived : dict of Point to str
+        Points that were not reached, and the rule that waives them.
+    hit : dict of str to list of str
+        For each rule, points that it would waive and that were reached.
+    """
+    lines = verilog.splitlines()
+    netlist = read_netlist(verilog + models, top, folder)
+    nets, situations = _Nets(netlist), Situations(verilog, netlist.names)
+    waived, ways, bits, written = {}, {}, {}, _written(lines)
+    hit = {START: [str(point) for point, count in points.items()
+                   if count and _starts(point, lines)],
+           ROM: [str(point) for point, count in points.items()
+                 if count and _is_rom(point, lines, written)]}
+    for point, count in points.items():
+        if count:
+            continue
+        if _starts(point, lines):
+            waived[point] = START
+        elif _is_rom(point, lines, written):
+            waived[point] = ROM
+        elif point.kind == "toggle":
+            bits[point] = nets.of(point)
+        else:
+            ways[point] = situations.of(point)
+    wanted = [((net, value),) for net in bits.values() if net is not None for value in (0, 1)]
+    wanted += [way for some in ways.values() for way in some or ()]
+    proof = Induction(netlist, [*dict.fromkeys(wanted), *apart(netlist)])
+    constant = {net for net in bits.values() if net is not None
+                and any(proof.impossible(((net, value),)) for value in (0, 1))}
+    at_once = _from_inputs(netlist)
+    for point, net in bits.items():
+        if net in constant:
+            waived[point] = CONSTANT
+        elif net is not None and net not in at_once and not proof.follows(net, int(point.rises)):
+            waived[point] = SETTLED
+    for point, some in ways.items():
+        if some is not None and all(map(proof.impossible, some)):
+            waived[point] = NEVER
+    proof.close()
+    # Another name of such a bit, or another expression of the same, was reached: no proof holds.
+    hit[CONSTANT] = [str(point) for point, count in points.items()
+                     if count and point.kind == "toggle" and nets.of(point) in constant]
+    return waived, hit
+
+
+def _starts(point: Point, lines: list) -> bool:
+    """Whether a point is of the flag that starts ``always @*``."""
+    if point.kind == "toggle":
+        return point.what.startswith(FLAG)
+    return point.what == "if" and f"if (\\{FLAG}" in lines[point.line - 1]
+
+
+def _written(lines: list) -> set:
+    """Lines that declare a memory which the module writes."""
+    declared, written = {}, set()
+    for number, text in enumerate(lines, 1):
+        if text.startswith("module "):
+            declared = {}
+        elif found := re.fullmatch(r"  reg \[[\d:]+\] (\S+) +\[[\d:]+\];", text):
+            declared[found[1]] = number
+        elif (found := re.match(r"\s+(\S+?)\[.*<= ", text)) and found[1] in declared:
+            written.add(declared[found[1]])
+    return written
+
+
+def _is_rom(point: Point, lines: list, written: set) -> bool:
+    return (point.kind == "toggle" and point.line not in written
+            and re.fullmatch(r"  reg \[[\d:]+\] \S+ +\[[\d:]+\];", lines[point.line - 1])
+            is not None)

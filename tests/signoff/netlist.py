@@ -1,0 +1,93 @@
+"""A core's Verilog as gates and flip-flops with the Verilog's own names, by Yosys."""
+
+import json
+import re
+from dataclasses import dataclass
+from itertools import count
+from pathlib import Path
+
+from synth.tools import find_tool, run_tool
+
+__all__ = ["Netlist", "read_netlist"]
+
+# A name that begins with $ is Yosys' own, to be thrown away: in the core's text they are names of
+# signals like any other.
+_OWN = "\\$", "\\own_name$"
+_ABORT = re.compile(r"\$fatal\([^;]*\);|\$fatal;")     # in models: Yosys knows no such task
+_SCRIPT = """read_verilog core.v
+setattr -set keep 1 w:*
+hierarchy -top {top}
+proc
+flatten
+opt_clean
+memory_collect
+memory_map -keepdc
+techmap
+dffunmap
+simplemap
+opt_clean
+write_json core.json
+"""
+_GATES = {"$_AND_": "AB", "$_OR_": "AB", "$_XOR_": "AB", "$_MUX_": "ABS", "$_NOT_": "A"}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Netlist:
+    """Nets are integers from 2; 0 and 1 are the constants. All flip-flops have one clock.
+
+    Parameters
+    ----------
+    gates : list of (type, inputs, output)
+    registers : dict of int to (int, int or None)
+        Output -> (input, value at power-up).
+    names : dict of str to list of int
+        Hierarchical name, as "loader.data" -> its nets, the lowest first.
+    """
+
+    gates: list
+    registers: dict
+    names: dict
+
+
+def read_netlist(verilog: str, top: str, folder: Path) -> Netlist:
+    """Elaborate, flatten and map to gates, memories included.
+
+    Parameters
+    ----------
+    verilog : str
+    top : str
+    folder : Path
+        Existing, for files.
+    """
+    (folder / "core.v").write_text(_ABORT.sub(";", verilog.replace(*_OWN)))
+    (folder / "core.ys").write_text(_SCRIPT.format(top=top))
+    status, _, tail = run_tool(find_tool("yosys", native=False), ["-q", "-l", "yosys.log",
+                                                                  "core.ys"], folder=folder)
+    if status:
+        raise RuntimeError("Yosys gave up on the core:\n" + "\n".join(tail[-20:]))
+    module = json.loads((folder / "core.json").read_text())["modules"][top]
+    undefined = count(1 << 30)      # each is a net of its own, which may be anything
+
+    def nets(bits):
+        return [bit if not isinstance(bit, str) else
+                int(bit) if bit in "01" else next(undefined) for bit in bits]
+
+    inits, names = {}, {}
+    for name, net in module["netnames"].items():
+        bits = nets(net["bits"])
+        path, _, own = name.replace("own_name$", "$").rpartition(".")
+        names[f"{path}.{own}" if path else own] = bits
+        for bit, value in zip(bits, reversed(net["attributes"].get("init", "")), strict=False):
+            if value in "01":
+                inits[bit] = int(value)
+    gates, registers = [], {}
+    for cell in module["cells"].values():
+        ports = {port: nets(bits) for port, bits in cell["connections"].items()}
+        if cell["type"] == "$_DFF_P_":
+            registers[ports["Q"][0]] = ports["D"][0], inits.get(ports["Q"][0])
+        elif cell["type"] in _GATES:
+            gates.append((cell["type"], tuple(ports[p][0] for p in _GATES[cell["type"]]),
+                          ports["Y"][0]))
+        elif cell["type"] != "$scopeinfo":
+            raise RuntimeError(f"The netlist holds a cell that is no gate: {cell['type']}")
+    return Netlist(gates=gates, registers=registers, names=names)

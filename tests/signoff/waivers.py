@@ -1,0 +1,72 @@
+"""What need not be reached, by rule: nobody names a point.
+
+A rule may waive at most its cap, as a share of the points of a kind. It fails if it waives more,
+if it waives nothing in any configuration, or if a point that it waives was reached.
+"""
+
+from dataclasses import dataclass
+
+__all__ = ["RULES", "Rule", "broken", "useless"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Rule:
+    """Why points of some kinds are waived.
+
+    Parameters
+    ----------
+    name : str
+    reason : str
+    caps : dict of str to float
+        Kind -> share of that kind's points of a configuration that it may waive, in percent.
+    """
+
+    name: str
+    reason: str
+    caps: dict
+
+
+START, ROM, CONSTANT, SETTLED, NEVER = "start", "rom", "constant", "settled", "never"
+RULES = {rule.name: rule for rule in (
+    Rule(name=START, caps={"branch": 25, "toggle": 1},
+         reason="the flag that Yosys writes into each `always @*`, so that a simulator runs it "
+                "once at time 0: always 0, with an empty branch"),
+    Rule(name=ROM, caps={"toggle": 25},
+         reason="a bit of a memory that nothing writes"),
+    Rule(name=CONSTANT, caps={"toggle": 35},
+         reason="the bit has one value in all cycles, whatever comes in: shown by induction over "
+                "the gates that Yosys makes of the core"),
+    Rule(name=SETTLED, caps={"toggle": 2},
+         reason="the bit cannot change this way: no two cycles in a row allow it, by the same "
+                "induction"),
+    Rule(name=NEVER, caps={"line": 2, "branch": 5, "expr": 15},
+         reason="the values that the condition asks for are never there together, by the same "
+                "induction"))}
+
+
+def broken(totals: dict, waived: dict, hit: dict) -> list:
+    """Rules that a configuration breaks, in words.
+
+    Parameters
+    ----------
+    totals : dict of kind to int
+        Points.
+    waived : dict of (rule, kind) to int
+        Points waived that were not reached.
+    hit : dict of rule to list of str
+        Points that were reached although the rule waives them.
+    """
+    wrong = [f"rule {name} waives what is reached: {points[0]}"
+             for name, points in hit.items() if points]
+    for (name, kind), count in waived.items():
+        cap = RULES[name].caps.get(kind, 0)
+        if count * 100 > cap * totals[kind]:
+            wrong.append(f"rule {name} waives {count} of {totals[kind]} {kind} points, more than "
+                         f"{cap} %")
+    return wrong
+
+
+def useless(waived: list) -> list:
+    """Rules that waive nothing in any of the configurations, from their ``waived``."""
+    used = {name for one in waived for (name, _), count in one.items() if count}
+    return [name for name in RULES if name not in used]
