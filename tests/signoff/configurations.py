@@ -27,7 +27,7 @@ SMOKE = {
     "lstm": _config(("lstm", 7), ("linear", 3, True), seed=101, inputs=3, lanes=4),
     "lstm2": _config(("lstm", 6), ("lstm", 5), seed=102, inputs=4, lanes=5, act_width=12,
                      weight_width=6, cell_width=20, loads=True, returns=True),
-    "lstm-peephole": _config(("lstm", 6), seed=103, inputs=2, lanes=4, special=2),
+    "lstm-peephole": _config(("lstm", 6), seed=103, inputs=2, lanes=4, special=1),
     "gru": _config(("gru", 9), ("linear", 2, "tanh"), seed=104, inputs=5, lanes=3, cols=2),
     "gru-before": _config(("gru_reset_before", 6), ("linear", 3), seed=105, inputs=3, lanes=6,
                           posts=2, cols=2, act_width=10),
