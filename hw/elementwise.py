@@ -104,7 +104,7 @@ class ElementWise(wiring.Component):
         bias = word[:fmt.bias_width].as_signed()
         shift = word[fmt.width - fmt.shift_width:]
         m.d.comb += [requantise.acc.eq(row), requantise.bias.eq(bias),
-                     requantise.shift.eq(shift)]
+                     *([requantise.shift.eq(shift)] if fmt.shift_width else [])]
         if fmt.split:
             m.submodules.requantise_first = first = Requantise(fmt, **widths)
             m.d.comb += first.acc.eq(first_part)
@@ -190,7 +190,7 @@ class ElementWise(wiring.Component):
         fmt, pipeline = self._layout.rows, self._layout.program.pipeline
         x_bias = word[:fmt.bias_width].as_signed()
         h_bias = word[fmt.bias_width:2 * fmt.bias_width].as_signed()
-        m.d.comb += [first.shift.eq(second.shift),
+        m.d.comb += [*([first.shift.eq(second.shift)] if fmt.shift_width else []),
                      first.bias.eq(Mux(at_row.swapped, h_bias, x_bias))]
         with m.If((at_row.op == Op.GRU) & (at_row.gate == 2) & ~at_row.swapped):
             m.d.comb += second.bias.eq(h_bias)

@@ -28,7 +28,7 @@ class Requantise(wiring.Component):
     -------
     acc : In(signed(acc_width))
     bias : In(signed(fmt.bias_width))
-    shift : In(fmt.shift_width)
+    shift : In(fmt.shift_width), only where rows shift differently
     pre : Out(signed(pre_width))
     """
 
@@ -37,7 +37,8 @@ class Requantise(wiring.Component):
         self._fmt, self._stage = fmt, pipeline.stage
         super().__init__({
             "acc": In(signed(acc_width)), "bias": In(signed(fmt.bias_width)),
-            "shift": In(fmt.shift_width), "pre": Out(signed(pre_width))})
+            **({"shift": In(fmt.shift_width)} if fmt.shift_width else {}),
+            "pre": Out(signed(pre_width))})
 
     @staticmethod
     def latency(pipeline: Pipeline) -> int:
@@ -54,8 +55,9 @@ class Requantise(wiring.Component):
         # What every row shifts by costs nothing.
         base = (total >> fmt.base_shift) if fmt.base_shift else total
         low = fmt.shift_width // 2
-        shift_q = step(self.shift, "shift")
-        shift_qq = step(shift_q, "coarse_shift")
+        if fmt.shift_width:
+            shift_q = step(self.shift, "shift")
+            shift_qq = step(shift_q, "coarse_shift")
         coarse = step(base >> (shift_q[low:] << low) if fmt.shift_width > low else base, "coarse")
         fine = step(coarse >> shift_qq[:low] if low else coarse, "fine")
         value, _ = saturate(fine, len(self.pre))

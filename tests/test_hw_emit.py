@@ -166,7 +166,8 @@ def test_name_wrong(name):
      {}, {"posts": 2, "cols": 2, "wide": True}),
     ((("lstm", 4, {"functions": ["elu", "relu", "tanh"]}),), {}, {}),
     ((("lstm", 4),), {}, {"posts": 4, "cols": 4, "pipeline": "shallow"}),
-], ids=["plain", "states", "both", "mean", "special", "special-one-post", "one-word"])
+    ((("rnn", 1),), {}, {"lanes": 1}),
+], ids=["plain", "states", "both", "mean", "special", "special-one-post", "one-word", "one-unit"])
 def test_no_signal_without_bits(layers, network, array):
     """Some tools take ``[-1:0]`` for two bits, some refuse it."""
     net = make_network(*layers, **network)
