@@ -22,7 +22,8 @@ def run(fmt: RowFormat, acc_width: int, pre_width: int, rows, pipeline=DEEP) -> 
                 acc, bias, shift = rows[k]
                 ctx.set(dut.acc, acc)
                 ctx.set(dut.bias, bias)
-                ctx.set(dut.shift, shift)
+                if fmt.shift_width:
+                    ctx.set(dut.shift, shift)
             if k >= latency:
                 got.append(ctx.get(dut.pre))
             await ctx.tick()
