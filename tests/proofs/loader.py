@@ -4,6 +4,7 @@ from amaranth import *
 
 from hw.layout import Layout
 from hw.loader import Loader
+from hw.pipeline import FLAT
 
 from .bench import Bench, Proof
 from .layouts import layout_of
@@ -72,6 +73,8 @@ class Banks:
             loading = states_in(bench, layout, dut, finish)
         self.running, self.waiting, self.full, self.lasts = running, waiting, banks, lasts
         self.loading = loading
+        # Of a step that starts with its last word no bank ever waits.
+        self.startable = (waiting != 0) | (C(0) if program.start else filling)
         loaded = Signal()
         m.d.comb += [
             taken.eq(dut.valid & dut.ready & dut.weights_loaded & ~loading),
@@ -97,8 +100,16 @@ class Banks:
                     dut.ready == (~dut.weights_loaded | Mux(loading, dut.idle & (banks == 0),
                                                             banks < 2)))
         bench.claim("waiting where a full bank has not started", dut.waiting == (waiting != 0))
-        bench.claim("step_ready tells it a cycle ahead",
-                    dut.step_ready == (waiting + filling - dut.start != 0))
+        if program.start:
+            bench.claim("step_ready tells it a cycle ahead",
+                        dut.step_ready == (waiting + filling - dut.start != 0))
+        else:
+            bench.claim("step_ready in the cycle of the last word",
+                        dut.step_ready == self.startable)
+            bench.claim("first and last of a step that starts with its last word",
+                        (waiting != 0) | ~filling | (
+                            (dut.step_first == first) & (dut.step_last == dut.last)))
+            bench.cover("a step starts with its last word", dut.start & filling & (waiting == 0))
         bench.claim("first and last of the bank that is next",
                     (waiting == 0) | ((dut.step_first == firsts[0]) & (dut.step_last == lasts[0])))
         accepted = dut.valid & (dut.ready & dut.weights_loaded)
@@ -157,7 +168,7 @@ def _loader(layout: Layout) -> Bench:
     start, end = bench.free("start_it"), bench.free("end_it")
     bench.m.d.comb += [
         dut.release.eq(end & model.running),
-        dut.start.eq(start & (model.waiting != 0) & (~model.running | dut.release))]
+        dut.start.eq(start & model.startable & (~model.running | dut.release))]
     if layout.program.network.loads_state:
         # The engine is idle where nothing runs.
         bench.assume(~model.running | ~dut.idle)
@@ -173,6 +184,10 @@ def _proof(name: str, says: str, layout: Layout, **more) -> Proof:
 PROOFS = [
     _proof("5 elements by 2", "two banks, ready only with room, places, first and last, errors",
            layout_of(("rnn", 4), inputs=5, cols=2), quick=True),
+    _proof("flat, 5 elements by 2", "the same where a step may start with its last word",
+           layout_of(("rnn", 4), inputs=5, cols=2, pipeline=FLAT), quick=True),
+    _proof("flat, initial states", "the same; states only where nothing runs",
+           layout_of(("lstm", 2), inputs=2, loads=True, pipeline=FLAT)),
     _proof("tokens", "the same; ids outside the table too",
            layout_of(("rnn", 4), embedding=(5, 3))),
     _proof("initial states", "the same; states only where nothing runs",

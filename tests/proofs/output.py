@@ -4,6 +4,7 @@ from amaranth import *
 
 from hw.layout import Layout
 from hw.output import Output
+from hw.pipeline import FLAT
 
 from .bench import Bench, Proof
 from .layouts import layout_of
@@ -16,18 +17,20 @@ def _output(layout: Layout) -> Bench:
     """Results come as steps have promised them; a step starts only where there was room for it."""
     program, depth = layout.program, layout.fifo_depth
     bench = Bench(Output(layout))
-    m, dut = bench.m, bench.dut
+    m, dut, latency = bench.m, bench.dut, program.pipeline.output
     entries = [program.output_entries(last) for last in (False, True)]
     offer, some, state = (bench.free(name) for name in ("offer", "some", "state_word"))
     room_q, owed, buffer = Signal(), Signal(range(depth + 1)), bench.inner("buffer")
     takes, written = Signal(), Signal()
     m.d.comb += [
-        dut.step_start.eq(offer & room_q), written.eq(some & (owed != 0)),
+        dut.step_start.eq(offer & (room_q if program.start else dut.room)),
+        written.eq(some & (owed != 0)),
         dut.state_en.eq(written & state & int(program.network.returns_state)),
         dut.result_en.eq(written & ~dut.state_en), takes.eq(buffer.valid & buffer.ready)]
     taken = Mux(dut.step_start, Mux(dut.step_last, entries[1], entries[0]), 0)
     m.d.sync += [room_q.eq(dut.room), owed.eq(owed + taken - written)]
-    words = Followed(bench, written=written, takes=takes, word=buffer.w_data, most=depth)
+    words = Followed(bench, written=written, takes=takes, word=buffer.w_data, most=depth,
+                     latency=latency)
 
     port = Cat(dut.data, dut.last, dut.keep)
     waited, shown = Signal(), Signal.like(port)
@@ -38,12 +41,10 @@ def _output(layout: Layout) -> Bench:
                 owed + words.count <= depth)
     bench.claim("room where nothing is promised and all has left",
                 (owed + words.count != 0) | dut.room)
-    late = Signal(2)
-    m.d.sync += late.eq(Mux(buffer.valid | (words.count == 0), 0, late + 1))
-    bench.claim("a word is there three cycles after it was written", (late < 2) | buffer.valid)
-    bench.invariant((late < 3) & ((late != 1) | bench.inner("fetched", "Buffer") | buffer.valid))
+    _comes(bench, words, buffer, takes, written, latency)
     bench.invariant(bench.inner("credit") + owed + words.count == depth)
-    bench.invariant(~room_q | (bench.inner("credit") >= max(entries)))
+    if program.start:
+        bench.invariant(~room_q | (bench.inner("credit") >= max(entries)))
 
     read = bench.inner("read")
     if not program.serial:
@@ -69,6 +70,27 @@ def _output(layout: Layout) -> Bench:
                 ~dut.room & (owed != 0) & (words.count != 0) & waited)
     bench.cover("the last word of a sequence waits", waited & dut.last)
     return bench
+
+
+def _comes(bench: Bench, words: Followed, buffer, takes, written, latency: int):
+    """How soon an entry that was written is there."""
+    m = bench.m
+    if latency:
+        late = Signal(2)
+        m.d.sync += late.eq(Mux(buffer.valid | (words.count == 0), 0, late + 1))
+        bench.claim("a word is there three cycles after it was written",
+                    (late < 2) | buffer.valid)
+        bench.invariant((late < 3)
+                        & ((late != 1) | bench.inner("fetched", "Buffer") | buffer.valid))
+        return
+    bench.claim("an entry that finds nothing before it is there at once", (words.count != 0) | (
+        (buffer.valid == written) & (~written | (buffer.r_data == buffer.w_data))))
+    bench.cover("one leaves as it comes", takes & written & (words.count == 0))
+    # What waits is an entry that has been written; it stood at the port as it came.
+    head = bench.memory_word(bench.inner("read", "Buffer"))
+    entry, stays = Signal.like(head), Signal()
+    m.d.sync += [entry.eq(buffer.r_data), stays.eq(buffer.valid & ~buffer.ready)]
+    bench.invariant(~stays | ((words.count != 0) & (head == entry)))
 
 
 def _largest(bench: Bench, layout: Layout, buffer, takes, read):
@@ -119,6 +141,14 @@ PROOFS = [
           says="AXI4-Stream, order, a step only with room, credits never short",
           build=lambda: _output(layout_of(("gru", 5), ("linear", 3), cols=2, posts=2, lanes=6,
                                           wide=True))),
+    Proof(name="output.Output, flat, two results a word", depth=3, reach=9, mutants=10,
+          says="the same where a result may leave as it comes",
+          build=lambda: _output(layout_of(("gru", 5), ("linear", 3), cols=2, posts=2, lanes=6,
+                                          wide=True, pipeline=FLAT))),
+    Proof(name="output.Output, flat, word by word of two, and states", depth=3, reach=14,
+          mutants=10, says="the same",
+          build=lambda: _output(layout_of(("rnn", 2), ("linear", 2), lanes=2, posts=2, cols=2,
+                                          returns=True, pipeline=FLAT))),
     Proof(name="output.Output, word by word of two, and states", depth=3, reach=14, mutants=20,
           says="the same",
           build=lambda: _output(layout_of(("rnn", 4), posts=2, cols=2, returns=True))),
