@@ -44,6 +44,8 @@ def test_quick_smoke(tmp_path):
     assert record["cycles"][0] == record["cycles"][1]
     text = (tmp_path / "verification.md").read_text()
     assert f"{record['words']:,}" in text and "FAILED" not in text
+    again = signoff("smoke", "--quick", "--missing", "--list", "--out", str(tmp_path))
+    assert again.stdout.splitlines() == ["smoke: shallow-wide"]
 
 
 @pytest.mark.parametrize("arguments,said", [

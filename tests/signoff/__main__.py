@@ -24,6 +24,8 @@ def main(
     seed: Annotated[int, typer.Option(min=0, help="Of everything that is drawn.")] = 1,
     again: Annotated[bool, typer.Option("--again", help="Also what has passed on the same "
                                         "sources.")] = False,
+    missing: Annotated[bool, typer.Option("--missing", help="Only cases without a record, or with "
+                                          "a failure: goes on where it was stopped.")] = False,
     render: Annotated[bool, typer.Option("--render", help="Only write the document.")] = False,
     out: Annotated[Path | None, typer.Option(help="Folder of verification.json and "
                                              "verification.md; docs by default.")] = None,
@@ -45,7 +47,9 @@ def main(
             if part not in wanted:
                 continue
             every = load(part).cases(quick)
-            chosen = [case for case in every if match in case["name"]]
+            known = store.records(part) if missing else {}
+            chosen = [case for case in every if match in case["name"]
+                      and known.get(case["name"], {"failure": ""})["failure"] is not None]
             ran += len(chosen)
             if show:
                 for case in chosen:
