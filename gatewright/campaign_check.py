@@ -19,7 +19,7 @@ from .campaign_links import without_layer
 from .campaign_networks import Config, make_codes, make_network, make_table
 from .steps import Golden, stimulus
 
-__all__ = ["Case", "Outcome", "check", "shrink"]
+__all__ = ["Case", "Outcome", "check", "shrink", "simulate"]
 
 PAUSES = (Pauses(), Pauses(source=230, sink=0, long=False), Pauses(source=0, sink=230, long=False),
           Pauses(source=128, sink=128, long=False), Pauses(source=8, sink=8))
@@ -186,8 +186,21 @@ def _runs(case: Case, rng):
         yield f"after resets {cuts}", order, bool(rng.random() < 0.3), cuts
 
 
-def _simulate(case: Case, core: FastSimulator) -> str | None:
-    """All runs of a case; the first failure in words."""
+def simulate(case: Case, core: FastSimulator) -> str | None:
+    """All runs of a case: without pauses, with pauses, behind resets.
+
+    Parameters
+    ----------
+    case : Case
+        Its outcome counts what was run.
+    core : FastSimulator
+        Of the case's Verilog, or of what was made of it.
+
+    Returns
+    -------
+    str or None
+        The first failure in words.
+    """
     outcome, rng = case.outcome, np.random.default_rng([case.config.seed, 3])
     for name, order, pauses, resets in _runs(case, rng):
         sent = case.stimulus(order)
@@ -240,7 +253,7 @@ def check(config: Config, folder: Path, *, simulator: Simulator | None = None,
             core = FastSimulator(rtl, case.core.manifest, folder, simulator=simulator,
                                  optimise=optimise)
         with core, case.timed("simulate"):
-            outcome.failure = _simulate(case, core)
+            outcome.failure = simulate(case, core)
         core.path.unlink(missing_ok=True)
     except sim.ToolMissing:
         raise

@@ -9,7 +9,7 @@ from dataclasses import replace
 
 import pytest
 
-from gatewright.campaign_check import Case, _simulate
+from gatewright.campaign_check import Case, simulate
 from gatewright.campaign_networks import Config
 from gatewright.gates import gate_simulator
 from sim.fast import FastSimulator
@@ -56,7 +56,7 @@ def difference(case: Case, core: FastSimulator) -> str | None:
 def test_gates_are_the_core(case, gates, tmp_path):
     """Without pauses, with pauses, behind resets: words, states, counters, cycles."""
     with gate_simulator(gates, case.core.manifest, tmp_path) as core:
-        assert _simulate(case, core) is None
+        assert simulate(case, core) is None
     assert case.outcome.resets == CONFIG.resets and case.outcome.words > 500
 
 
@@ -66,7 +66,7 @@ def test_gates_with_spram(tmp_path):
     made = write_gates(case.core.verilog, case.core.manifest, "up5k", build_dir=tmp_path)
     assert all(made.usage[kind]["used"] for kind in ("bram", "dsp", "spram"))
     with gate_simulator(made, case.core.manifest, tmp_path) as core:
-        assert _simulate(case, core) is None
+        assert simulate(case, core) is None
     assert case.outcome.words > 500
 
 

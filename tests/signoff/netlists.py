@@ -4,7 +4,7 @@ from pathlib import Path
 from resource import RUSAGE_CHILDREN, RUSAGE_SELF, getrusage
 
 from bench.markdown import count, table
-from gatewright.campaign_check import _simulate
+from gatewright.campaign_check import simulate
 from gatewright.gates import gate_simulator
 from synth.gates import FAMILIES, write_gates
 from synth.targets import target_named
@@ -42,7 +42,7 @@ def measure(case: dict, folder: Path, old: dict | None, settings: dict) -> dict:
     made, target = case_of(case["configuration"]), target_named(TARGETS[case["family"]])
     gates = write_gates(made.core.verilog, made.core.manifest, target, build_dir=folder / "synth")
     with gate_simulator(gates, made.core.manifest, folder) as simulator:
-        failure, tool = _simulate(made, simulator), str(simulator.simulator)
+        failure, tool = simulate(made, simulator), str(simulator.simulator)
     seen = made.outcome
     lacking = [f"{part['used']:,} {target.blocks[kind].noun} ({part['available']:,} there)"
                for kind, part in gates.usage.items() if part["used"] > part["available"]]
