@@ -164,9 +164,12 @@ class Program:
 
     @property
     def loose(self) -> bool:
-        """True if some gate, candidate or cell state is not within -1 and 1 by its function."""
-        return any(place.is_straight or place.is_curve for phase in self.phases
-                   if phase.op is not Op.RESULT for place in phase.style.places)
+        """True if some result is not within -1 and 1 by its functions: a gate, candidate or cell
+        state is not, or a gate may be below 0, so that it does not blend but overshoots."""
+        return any(place.is_straight or place.is_curve
+                   or (idx == 0 and place.function.activation is Activation.TANH)
+                   for phase in self.phases if phase.op is not Op.RESULT
+                   for idx, place in enumerate(phase.style.places))
 
     @property
     def clips(self) -> bool:
