@@ -163,11 +163,9 @@ class Layout:
         """Groups of results on their way: a step starts only if its own have room."""
         schedule = self.schedule
         most = max(self.program.output_entries(False), self.program.output_entries(True))
-        # Even where every step is a sequence of its own.
-        sweep = schedule.sweeps[-1]
-        steady = sweep.length + sweep.tail if self.program.max_steps else schedule.interval
-        shortest = min(steady or schedule.interval_last, schedule.interval_last)
-        return max(4, most * (2 + (schedule.flush + 10) // shortest))
+        # The first of the two is enough but where a step takes as long as its results to leave.
+        return max(4, most * (2 + (schedule.flush + 10) // schedule.shortest),
+                   most + schedule.held)
 
     @property
     def sweep(self) -> range:

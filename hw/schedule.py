@@ -61,8 +61,9 @@ class Sweep:
         After the last pass of a step, before the next may start; after a sequence's last step.
     length, length_last : int
         Cycles of a step, waits and gaps included, tail not.
-    leave, leave_last : int
-        Cycles from a step's start until its last result has left, if none was waiting before it.
+    leaving, leaving_last : tuple of int
+        Of each group of results that a step sends: cycles from the step's start until it has left,
+        if none of another step was waiting before it.
     single : bool
         Runs for the sequence's last step alone.
     """
@@ -73,8 +74,8 @@ class Sweep:
     tail_last: int
     length: int
     length_last: int
-    leave: int
-    leave_last: int
+    leaving: tuple
+    leaving_last: tuple
     single: bool
 
     def steps(self, steps: int) -> int:
@@ -134,6 +135,25 @@ class Schedule:
         return max(last.length_last + last.tail_last, self.program.input_words)
 
     @property
+    def held(self) -> int:
+        """Groups of results that older steps still hold in the output buffer, or have promised to
+        it, when a step starts in the steady state; the most there are."""
+        last = self.sweeps[-1]
+        # A group is held by as many later steps as start while it is on its way. Where only a
+        # sequence's last step sends results, the next one that does is a last step as well.
+        apart = self.shortest if last.leaving else self.interval_last
+        return max(sum(left // apart for left in leaving)
+                   for leaving in (last.leaving, last.leaving_last))
+
+    @property
+    def shortest(self) -> int:
+        """Cycles from a step that sends results out to the next one, at least: even where every
+        step is a sequence of its own."""
+        last = self.sweeps[-1]
+        steady = last.length + last.tail if self.program.max_steps else self.interval
+        return min(steady or self.interval_last, self.interval_last)
+
+    @property
     def exposed(self) -> int:
         """Cycles of a steady step in which the array has nothing to do."""
         useful = sum(phase.passes(self.program.lanes) * phase.length(self.program.cols)
@@ -180,7 +200,7 @@ class Schedule:
                     tail = sweep.tail_last if last else sweep.tail
                     if number == len(self.sweeps) - 1 and program.outputs(last):
                         left = max(left + _results(program, last),
-                                   start + (sweep.leave_last if last else sweep.leave))
+                                   start + (sweep.leaving_last if last else sweep.leaving)[-1])
                 if number == program.input_sweep:
                     released = ends[-1] + 1
             idle = ends[-1] + self.flush + 1
@@ -213,12 +233,12 @@ def _last_slots(phase: Phase, slots: int) -> int:
     return phase.turns - (-(-phase.turns // slots) - 1) * slots
 
 
-def _leaving(written: list, program: Program, latencies: Latencies) -> int:
-    """Cycles from a step's start until its last result has left.
+def _leaving(written: list, program: Program, latencies: Latencies) -> tuple:
+    """Cycles from a step's start until each group of its results has left.
 
     ``written`` holds each output phase and its ``_ready``, which counts from the first issue.
     """
-    last = 0
+    last, leaving = 0, []
     for phase, ready in written:
         counts = np.ones(phase.groups, dtype=np.int64)
         if program.serial:
@@ -226,7 +246,8 @@ def _leaving(written: list, program: Program, latencies: Latencies) -> int:
             counts[-1] = phase.units - (phase.groups - 1) * phase.posts
         for at, count in zip((ready - 1).tolist(), counts.tolist(), strict=True):
             last = max(last, at + latencies.output) + count
-    return last + 1  # the first issue is a cycle after the start
+            leaving.append(last + 1)  # the first issue is a cycle after the start
+    return tuple(leaving)
 
 
 def make_schedule(program: Program, latencies: Latencies) -> Schedule:
@@ -308,8 +329,8 @@ def _sweep(program: Program, phases: tuple, latencies: Latencies) -> Sweep:
     every = [(phase, at) for phase, at in written if phase in program.outputs(False)]
     return Sweep(waits=tuple(waits), gaps=tuple(gaps), tail=interval - end,
                  tail_last=max(0, interval_last - end_last), length=end, length_last=end_last,
-                 leave=_leaving(every, program, latencies),
-                 leave_last=_leaving(written, program, latencies), single=single)
+                 leaving=_leaving(every, program, latencies),
+                 leaving_last=_leaving(written, program, latencies), single=single)
 
 
 def _covered(ready: dict, segment, posts: int) -> np.ndarray:

@@ -90,6 +90,15 @@ def _flip_weight(text: str) -> str:
         + text[found.end(2):]
 
 
+def test_output_that_takes_as_long_as_a_step_holds_none_back(folder):
+    """Results leave all the time, and the array as well works all the time (campaign 1, 221)."""
+    config = Config(seed=5, layers=(("gru", 1, "identity", False),
+                                    ("linear", 28, "identity", False)), inputs=1, lanes=4, posts=2,
+                    act_width=8, pipeline="shallow", batches=((20, 1), (3, 2), (2, 30)), resets=5)
+    outcome = check(config, folder, optimise=False)
+    assert outcome.passed, outcome.failure
+
+
 def test_changed_core_is_noticed(folder):
     assert check(TINY, folder).passed
     wrong = check(TINY, folder, mutate=_flip_weight)
