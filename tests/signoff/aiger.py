@@ -1,9 +1,8 @@
 """And-inverter graphs, as Yosys writes them: one mutant beside the core without it."""
 
-import random
 from dataclasses import dataclass
 
-__all__ = ["Graph", "compose", "read_graph", "simulate"]
+__all__ = ["Graph", "compose", "read_graph"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -20,8 +19,8 @@ class Graph:
     outputs : list of int
     ands : list of (int, int, int)
         Literal and those of its operands, none before its operands.
-    rare : int or None
-        The input that is seldom high in ``simulate``.
+    names : dict of str to int
+        Literal of each input by its name; one bit of several as "name[bit]".
     """
 
     inputs: list
@@ -29,10 +28,10 @@ class Graph:
     latches: list
     outputs: list
     ands: list
-    rare: int | None
+    names: dict
 
 
-def read_graph(text: str, select: str, rare: str = "rst") -> Graph:
+def read_graph(text: str, select: str) -> Graph:
     """From an ASCII AIGER file with symbols whose latches all begin at 0."""
     lines = text.splitlines()
     kind, _, n_in, n_latch, n_out, n_and, *more = lines[0].split()
@@ -55,54 +54,7 @@ def read_graph(text: str, select: str, rare: str = "rst") -> Graph:
     return Graph(inputs=[row[0] for row in rows[:n_in] if row[0] not in select], select=select,
                  latches=[row[:2] for row in latches],
                  outputs=[row[0] for row in rows[n_in + n_latch:-n_and or None]],
-                 ands=rows[len(rows) - n_and:], rare=names.get(rare))
-
-
-def simulate(graph: Graph, mutants: list, *, cycles: int, runs: int = 64, seed: int = 1) -> dict:
-    """Random inputs into the core and into all mutants at once, from power-up.
-
-    Returns
-    -------
-    dict of mutant to set of int, or to None
-        Places of the latches that came to differ from the core's; None if an output did.
-    """
-    rng, lanes = random.Random(seed), [0, *mutants]
-    full, one_run = (1 << runs * len(lanes)) - 1, (1 << runs) - 1
-    every = full // one_run  # times the bits of one lane: the same in all
-    select = {lit: sum((mutant >> k & 1) * one_run << j * runs for j, mutant in enumerate(lanes))
-              for k, lit in enumerate(graph.select)}
-    state, apart = [0] * len(graph.latches), [0] * len(graph.latches)
-    apart_outputs = 0
-    for _ in range(cycles):
-        value = {0: 0} | select
-        for lit in graph.inputs:
-            # Some are rare: a reset in every second cycle reaches nothing.
-            word = rng.getrandbits(runs)
-            for _ in range(5 if lit == graph.rare else 0):
-                word &= rng.getrandbits(runs)
-            value[lit] = word * every
-        value |= {lit: word for (lit, _), word in zip(graph.latches, state, strict=True)}
-        for lit, a, b in graph.ands:
-            value[lit] = ((value[a] if not a & 1 else value[a ^ 1] ^ full)
-                          & (value[b] if not b & 1 else value[b ^ 1] ^ full))
-
-        def differing(lit, value=value):
-            """The word, and where its lanes are not as the core's."""
-            word = value[lit] if not lit & 1 else value[lit ^ 1] ^ full
-            return word, word ^ (word & one_run) * every
-
-        for k, (_, following) in enumerate(graph.latches):
-            state[k], apart_now = differing(following)
-            apart[k] |= apart_now
-        for lit in graph.outputs:
-            apart_outputs |= differing(lit)[1]
-
-    def told(word, j):
-        return word >> j * runs & one_run
-
-    return {mutant: None if told(apart_outputs, j)
-            else {k for k, word in enumerate(apart) if told(word, j)}
-            for j, mutant in enumerate(lanes) if j}
+                 ands=rows[len(rows) - n_and:], names=names)
 
 
 class _Builder:

@@ -15,7 +15,7 @@ from sim.fast import FastSimulator, Pauses
 from .configurations import SMOKE
 from .coverage_points import read_points
 
-__all__ = ["case_to_cover", "cover"]
+__all__ = ["case_to_cover", "cover", "extremes"]
 
 RANDOM = ((6, 1), (8, 3), (8, 6), (4, 12))   # sequences, steps
 EXTREME = ((16, 2), (16, 6))
@@ -23,8 +23,8 @@ BROKEN = 150         # words, some of them against the protocol
 PATIENCE = Pauses(source=0, sink=255, long=True)
 
 
-def _extremes(rng, network, sequences: int, steps: int, config: Config) -> Codes:
-    """The ends of the range, with the signs of a row's weights, so that its sum goes far."""
+def extremes(rng, network, sequences: int, steps: int, config: Config) -> Codes:
+    """A batch at the ends of the range, with the signs of a row's weights: its sum goes far."""
     layer, act = network.layers[0], config.act_width
     low, high = -(1 << (act - 1)), (1 << (act - 1)) - 1
     if config.tokens:
@@ -52,7 +52,7 @@ def _more(config: Config, network) -> list:
     if config.max_steps:                           # as long as the store takes
         drawn += make_codes(replace(config, seed=config.seed + 2,
                                     batches=((2, longest),)), network)
-    return drawn + [_extremes(rng, network, *size, config) for size in EXTREME]
+    return drawn + [extremes(rng, network, *size, config) for size in EXTREME]
 
 
 def case_to_cover(config: Config | str) -> Case:

@@ -71,12 +71,13 @@ def make_mutants(verilog: str, top: str, modules: str, wanted: int, folder: Path
     list of Mutant
     """
     (folder / "core.v").write_text(verilog)
-    # A fault of a clock is none where a step is a cycle: more are listed, and those left out.
+    # A fault of a clock is none where a step is a cycle, and Yosys bears none of a memory's read
+    # port where that has no clock: more are listed, and those left out.
     yosys(f"{_READ.format(top=top)}; write_rtlil core.il\n"
           f"mutate -list {wanted + wanted // 8} -seed 1 -ctrl {SELECT} {BITS} 1 -o mutants.txt "
           f"{modules}\n", folder)
     lines = [line for line in (folder / "mutants.txt").read_text().splitlines()
-             if not re.search(r" -port \\?\S*CLK", line)][:wanted]
+             if not re.search(r" -port \\?\S*(CLK|RD_[AS]RST|RD_EN)", line)][:wanted]
     lines = [re.sub(rf"-ctrl {SELECT} {BITS} \d+", f"-ctrl {SELECT} {BITS} {k}", line)
              for k, line in enumerate(lines, 1)]
     (folder / "mutants.txt").write_text("\n".join(lines) + "\n")

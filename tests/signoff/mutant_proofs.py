@@ -8,7 +8,8 @@ every state that can be reached (sequential sweeping, then property directed rea
 Outputs are what the protocol lets be seen of them: a word, or a record, while it is valid.
 
 First with memories and multipliers taken out: what they get is an output of the core then, what
-comes out of them an input. If that leaves too much freedom, with all of them in.
+comes out of them an input. If that leaves too much freedom, with all of them in: a mutant whose
+outputs then differ, on whatever input, is another core.
 """
 
 import importlib.util
@@ -16,10 +17,11 @@ import re
 import subprocess
 from pathlib import Path
 
-from .aiger import Graph, compose, read_graph, simulate
+from .aiger import Graph, compose, read_graph
+from .aiger_runs import simulate
 from .mutant_netlists import BITS, SELECT, yosys
 
-__all__ = ["Prover"]
+__all__ = ["OTHER", "Prover"]
 
 _READ = "read_rtlil mutants.il; read_verilog seen.v; hierarchy -top seen; proc\n"
 _FLAT = """{boxes}
@@ -32,6 +34,9 @@ dffunmap; opt -fast -noff; aigmap; opt_clean
 write_aiger -ascii -zinit -symbols graph.aag
 """
 STAGES = ("boxes", "whole")
+CYCLES = 600        # of the random runs that say which registers differ
+PATIENCE = 30       # seconds that ABC has for the sweeping in front of its proof
+OTHER = "random gates"  # what told a mutant that is another core
 # Port -> what says that it is valid, for all ports that begin so.
 _VALID = {"m_axis_t": "m_axis_tvalid", "trace_h_": "trace_h_valid", "trace_c_": "trace_c_valid"}
 
@@ -94,8 +99,9 @@ class Prover:
         yosys(_READ + _FLAT.format(boxes=boxes, evert=evert), self._folder)
         return read_graph((self._folder / "graph.aag").read_text(), SELECT)
 
-    def prove(self, mutants: list, *, seconds: int = 10) -> dict:
-        """Number of a mutant -> why it is the same as the core; None where that is not shown.
+    def prove(self, mutants: list, *, seconds: int = 5) -> dict:
+        """Number of a mutant -> why it is the same as the core; None where that is not shown;
+        ``OTHER`` where its outputs differ from the core's on random input, resets among it.
 
         Parameters
         ----------
@@ -108,10 +114,12 @@ class Prover:
             if not left:
                 break
             graph = self.graph(stage)
-            apart = simulate(graph, left, cycles=150)
+            apart = simulate(graph, left, cycles=CYCLES)
             for mutant in left:
                 if apart[mutant] is not None:
                     told[mutant] = self._same(graph, mutant, apart[mutant], stage, seconds)
+                elif stage == "whole":
+                    told[mutant] = OTHER
             left = [mutant for mutant in left if told[mutant] is None]
         return told
 
@@ -133,9 +141,13 @@ class Prover:
     def _ask(self, text: bytes, seconds: int) -> tuple:
         """Whether all outputs are always low; places of those that are not."""
         (self._folder / "question.aig").write_bytes(text)
-        done = subprocess.run(
-            [self._abc, "-c", f"read question.aig; strash; scorr; pdr -a -T {seconds}"],
-            cwd=self._folder, capture_output=True, text=True, check=False)
+        try:
+            done = subprocess.run(
+                [self._abc, "-c", f"read question.aig; strash; lcorr; scorr; pdr -a -T {seconds}"],
+                cwd=self._folder, capture_output=True, text=True, check=False,
+                timeout=PATIENCE + seconds)
+        except subprocess.TimeoutExpired:
+            return False, ()
         found = re.search(r"All = (\d+)\. Proved = (\d+)\.", done.stdout)
         if found is None:
             raise RuntimeError(f"ABC gave no verdict: {done.stdout[-300:]}")

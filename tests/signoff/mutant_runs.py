@@ -1,19 +1,42 @@
 """Which check tells a mutant from the core: golden, run by run, then the core on broken input."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
 from gatewright.campaign_check import PAUSES, Case
+from gatewright.campaign_config import Config
+from gatewright.campaign_networks import make_codes
 from sim.fast import FastSimulator
 
+from .coverage_runs import extremes
 from .mutant_netlists import SELECT
 
-__all__ = ["BROKEN", "Told"]
+__all__ = ["BROKEN", "Told", "case_with_many"]
 
 BROKEN = "broken input"  # not golden's: the core's own answer to a last that is wrong
 EVENTS = 10_000          # cycles of such a run
-CUTS = 24                # resets in mid-sequence
+CUTS = 120               # resets in mid-sequence
+SHARES = (0.01, 0.05, 0.3) * 3  # of the ends of words that are wrong, in each such run
+MANY, STEPS, TIMES = 40, 12, 8  # sequences and steps of a long run, and how many there are
+
+
+def case_with_many(config: Config) -> Case:
+    """A configuration with thousands of steps more: a fault in a sum's lowest bits shows only where
+    a value lies at the edge of being rounded the other way, one in its highest where it is large.
+    """
+    def more(config, network):
+        size = MANY, min(STEPS, config.max_steps or STEPS)
+        made = []
+        for k in range(TIMES // 2):
+            rng = np.random.default_rng([config.seed, 10, k])
+            made += make_codes(replace(config, seed=config.seed + 100 + k, batches=(size,)),
+                               network)
+            made.append(extremes(rng, network, *size, config))
+        return made
+
+    return Case(config, more=more)
 
 
 class Told:
@@ -22,19 +45,20 @@ class Told:
     Parameters
     ----------
     case : Case
-        Of the core without them.
+        Of the core without them, from ``case_with_many``.
     verilog : Path
         With them, behind the input ``SELECT``.
     seed : int
     """
 
     def __init__(self, case: Case, verilog: Path, seed: int):
-        self._given, self._seed = case.stimulus(range(len(case.sequences))), seed
-        self._core = FastSimulator(verilog, case.core.manifest, verilog.parent, optimise=False,
+        own = sum(batch[0] for batch in case.config.batches)
+        self._given, self._seed = case.stimulus(range(own)), seed
+        self._core = FastSimulator(verilog, case.core.manifest, verilog.parent,
                                    select=SELECT)
         rng = np.random.default_rng(seed)
         few = case.stimulus(case.some(rng, steps=8))
-        cuts = rng.integers(1, self._given.predicted_cycles // 2, size=CUTS).tolist()
+        cuts = rng.integers(1, few.predicted_cycles, size=CUTS).tolist()
         words = sum(len(sequence.inputs) for sequence in self._given.sequences)
         # (name, what is sent, how); the first that tells is named: for most, a few steps do.
         every, some = self._given, {"pauses": PAUSES[3]}
@@ -45,7 +69,9 @@ class Told:
         # Behind each reset something is compared: a second one would hide what the first left.
         self._runs += [("a reset", few, {"resets": [cut]} | (some if k % 3 == 0 else {}))
                        for k, cut in enumerate(cuts)]
-        self._flips = [rng.random(words) < share for share in (0.01, 0.05, 0.3)]
+        self._runs += [("many steps", case.stimulus(range(k, k + MANY)), some if k % 2 else {})
+                       for k in range(own, len(case.sequences), MANY)]
+        self._flips = [rng.random(words) < share for share in SHARES]
         self._own = self._events(0)
 
     def _events(self, mutant: int) -> list:
@@ -54,8 +80,8 @@ class Told:
         events = []
         for flips in self._flips:
             self._core.select(mutant)
-            events.append(self._core.events(self._given, seed=self._seed, flips=flips,
-                                            cycles=EVENTS))
+            events.append(self._core.events(self._given, seed=self._seed + len(events),
+                                            flips=flips, cycles=EVENTS))
         return events
 
     def by(self, mutant: int) -> tuple | None:
