@@ -3,7 +3,8 @@
 The core and the mutant run side by side, on the same input from power-up on. What the mutant has of
 its own are those registers alone that a simulation, or a counterexample, showed to differ; of all
 others it is claimed that their next values are the same, as are all outputs. ABC proves that of
-every state that can be reached (sequential sweeping, then property directed reachability).
+every state that can be reached (equal registers and gates merged, then property directed
+reachability).
 
 Outputs are what the protocol lets be seen of them: a word, or a record, while it is valid.
 
@@ -35,7 +36,7 @@ write_aiger -ascii -zinit -symbols graph.aag
 """
 STAGES = ("boxes", "whole")
 CYCLES = 600        # of the random runs that say which registers differ
-PATIENCE = 30       # seconds that ABC has for the sweeping in front of its proof
+PATIENCE = 40       # seconds that ABC has for what comes before the proof
 OTHER = "random gates"  # what told a mutant that is another core
 # Port -> what says that it is valid, for all ports that begin so.
 _VALID = {"m_axis_t": "m_axis_tvalid", "trace_h_": "trace_h_valid", "trace_c_": "trace_c_valid"}
@@ -143,7 +144,8 @@ class Prover:
         (self._folder / "question.aig").write_bytes(text)
         try:
             done = subprocess.run(
-                [self._abc, "-c", f"read question.aig; strash; lcorr; scorr; pdr -a -T {seconds}"],
+                [self._abc, "-c", f"read question.aig; strash; scleanup; lcorr; fraig; "
+                                  f"pdr -a -T {seconds}"],
                 cwd=self._folder, capture_output=True, text=True, check=False,
                 timeout=PATIENCE + seconds)
         except subprocess.TimeoutExpired:

@@ -23,6 +23,9 @@ TOP = "net"
 # Where a name of SMOKE alone does not let a block do all that it can.
 OTHERS = {
     "gru-4": replace(SMOKE["gru"], lanes=4),
+    # Shifts of many kinds: of few, a bit is often the same in all rows.
+    "gru-gru-gru": replace(SMOKE["gru"], seed=2, layers=tuple(
+        ("gru", units, "identity", False) for units in (9, 5, 4)) + SMOKE["gru"].layers[1:]),
     "gru-returns": replace(SMOKE["gru"], returns=True),
     "loaded": replace(SMOKE["ice40"], family="portable"),
 }
@@ -31,7 +34,7 @@ BLOCKS = {
     "array": ("array array.*", ("gru-4",)),
     "packed products": ("array.mul*", ("packed",)),
     "row words and tags": ("post0 post0.rows post0.peephole*", ("lstm-peephole",)),
-    "requantiser": ("post0.requantise*", ("gru",)),
+    "requantiser": ("post0.requantise*", ("gru-gru-gru",)),
     "functions": ("post0.activation* post0.combine.second*", ("lstm-peephole",)),
     "combination": ("post0.combine post0.combine.cells post0.combine.hidden post0.combine.first "
                     "post0.combine.product post0.combine.updates", ("lstm2", "gru-4")),
