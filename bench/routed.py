@@ -38,9 +38,6 @@ CASES = (
     ("ecp5-85f-8", 64, 64, {"lanes": 16}, "vendor", 220, 1890),
     ("ecp5-85f", 64, 64, {"lanes": 64}, "vendor", 165, 4390),
     ("ecp5-25f", 64, 64, {"lanes": 32, "pack": True}, "vendor"),
-    # A whole matrix at once, as few cycles a step as there are.
-    ("ecp5-85f", 5, 5, {"lanes": 20, "cols": 5, "posts": 5, "pipeline": "shallow", "wide": True},
-     "portable"),
     ("up5k", 64, 64, {"lanes": 4}, "vendor", 40),
     ("gw1nr-9c", 64, 64, {"lanes": 8}, "portable"),
     ("gw2ar-18c", 64, 64, {"lanes": 32}, "portable"),
