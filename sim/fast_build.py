@@ -25,6 +25,17 @@ _COMPILE = ("-std=gnu++20", "-fPIC", "-fvisibility=hidden", "-w",
             *(f"-DVM_{name}=0" for name in ("SC", "TIMING", "TRACE", "TRACE_FST", "TRACE_VCD",
                                             "TRACE_SAIF")))
 _RUNTIME = ("verilated", "verilated_threads")
+# Verilator 5.48 counts each word of a vector wider than 64 bits again for the words above it, so that
+# bits that never change seem to. Its name stands for this one from here on.
+COUNT_WIDE = """#include "verilated_cov.h"
+static inline void gw_count_wide(const int width, uint32_t *count, WDataInP now, WDataInP old) {
+    for (int bit = 0; bit < width; ++bit) {
+        const EData value = now[bit / VL_EDATASIZE] >> bit % VL_EDATASIZE & 1;
+        count[2 * bit + value] += value ^ (old[bit / VL_EDATASIZE] >> bit % VL_EDATASIZE & 1);
+    }
+}
+#define VL_COV_TOGGLE_CHG_ST_W gw_count_wide
+"""
 # Not --coverage: of that, the part that looks for state machines crashes on plain code.
 _COVER = tuple(f"--coverage-{kind}" for kind in ("line", "toggle", "expr"))
 
@@ -86,7 +97,7 @@ def _shared(simulator: Simulator, include: Path, key: str, folder: Path, level: 
                for name in runtime]
     header = place / f"header{level}.h"
     if not header.is_file():
-        header.write_text('#include "verilated.h"\n')
+        header.write_text('#include "verilated.h"\n' + (COUNT_WIDE if coverage else ""))
     _once(f"{header.name}.gch", [*compile_, level, "-x", "c++-header", header], what, place)
     return objects, header
 
@@ -133,7 +144,8 @@ def build_library(rtl: Path, name: str, input_width: int, folder: Path,
     include = _root(simulator, env) / "include"
     compiler = subprocess.run(["c++", "--version"], capture_output=True, text=True,
                               check=True).stdout
-    tools = "\0".join((str(simulator), str(include), compiler, *compile_))
+    tools = "\0".join((str(simulator), str(include), compiler, *compile_,
+                       COUNT_WIDE if coverage else ""))
     key = hashlib.sha256(tools.encode()).hexdigest()[:16]
     text = rtl.read_bytes()
     more = inside.read_bytes() if inside else b""
