@@ -12,7 +12,7 @@ from pathlib import Path
 from .build import Simulator, _runtime_cache
 from .verify import SimulationError
 
-__all__ = ["build_library"]
+__all__ = ["build_library", "include_folder"]
 
 PREFIX = "Vcore"
 DRIVER = Path(__file__).with_name("fast_driver.cpp")
@@ -56,13 +56,14 @@ def _call(command: list, what: str, **kwargs) -> None:
         raise SimulationError(f"{what} failed: {lines[0] if lines else done.returncode}")
 
 
-def _root(simulator: Simulator, env: dict) -> Path:
+def include_folder(simulator: Simulator) -> Path:
     """Folder with Verilator's own C++."""
     if simulator.root is not None:
-        return simulator.root
+        return simulator.root / "include"
     done = subprocess.run([str(simulator.folder / "verilator"), "--getenv", "VERILATOR_ROOT"],
-                          env=env, capture_output=True, text=True, check=True)
-    return Path(done.stdout.strip())
+                          env=os.environ | simulator.environment(), capture_output=True, text=True,
+                          check=True)
+    return Path(done.stdout.strip()) / "include"
 
 
 def _once(made: str, command: list, what: str, folder: Path) -> Path:
@@ -141,7 +142,7 @@ def build_library(rtl: Path, name: str, input_width: int, folder: Path,
     verilate, compile_, _ = _flags(coverage)
     unknown = "unique" if random_start else "fast"
     verilate = (*verilate, "--x-assign", unknown, "--x-initial", unknown)
-    include = _root(simulator, env) / "include"
+    include = include_folder(simulator)
     compiler = subprocess.run(["c++", "--version"], capture_output=True, text=True,
                               check=True).stdout
     tools = "\0".join((str(simulator), str(include), compiler, *compile_,

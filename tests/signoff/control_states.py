@@ -7,18 +7,21 @@ so the part as it is in the core reaches no more than is found here.
 import re
 import time
 from dataclasses import dataclass
+from itertools import combinations, product
 
 import numpy as np
 
 from .netlist import Netlist
 from .netlist_states import control
 
-__all__ = ["Part", "find_parts", "never_in", "states_of"]
+__all__ = ["Part", "carried", "find_parts", "never_in", "states_of"]
 
 MOST_INPUTS = 10
 LANES = 1 << 18         # of states and inputs that are looked at together
 WORD = 8                # bits of the longest word all of whose values are looked at
 SHORT = 5               # and of the longest one that is looked at together with each bit
+FEW = 24                # registers of a part of which any three are looked at
+STAGES = 64             # of a pipeline
 # A net is a pair: whether it may be 1, whether it may be 0.
 _DUAL = {"$_AND_": ("h[{0}]&h[{1}]", "l[{0}]|l[{1}]"),
          "$_OR_": ("h[{0}]|h[{1}]", "l[{0}]&l[{1}]"),
@@ -191,10 +194,15 @@ def _pairs(registers: tuple, states: np.ndarray) -> set:
 def never_in(netlist: Netlist, part: Part, states: np.ndarray) -> set:
     """Situations of a part's registers that are in none of its states.
 
-    Of one and of two registers; of the words that have a name; and of short ones with a register.
+    Of one and of two registers; of three, if there are few; of the words that have a name; and of
+    short ones with a register.
     """
     registers, index = part.registers, {net: k for k, net in enumerate(part.registers)}
     never = _pairs(registers, states)
+    for three in combinations(range(len(registers)), 3) if len(registers) <= FEW else ():
+        there = set(np.unique(states[:, three] @ np.array([1, 2, 4])).tolist())
+        never |= {tuple((registers[k], number >> j & 1) for j, k in enumerate(three))
+                  for number in set(range(8)) - there}
     words = dict.fromkeys(tuple(nets) for nets in netlist.names.values()
                           if 1 < len(nets) == len(set(nets)) <= WORD
                           and all(net in index for net in nets))
@@ -216,3 +224,44 @@ def never_in(netlist: Netlist, part: Part, states: np.ndarray) -> set:
                                 for other in cube):
                             never.add((*cube, one))
     return never
+
+
+def carried(netlist: Netlist, never: set) -> set:
+    """The same situations of registers that hold what those of a situation held a cycle before.
+
+    All of them with a reset to a value, or none; and the situation is there neither at power-up nor
+    behind a reset.
+    """
+    makers, reset = {out: (kind, inputs) for kind, inputs, out in netlist.gates}, netlist.names[
+        "rst"][0]
+    stages, copies = {}, {}        # what comes before a register; (net, with a reset) -> copies
+    for name, nets in netlist.names.items():
+        if found := re.match(r"(.*)_q\d+$", name):
+            for net in nets:
+                if net in netlist.registers:
+                    stages.setdefault(net, found[1])
+    for net, stage in stages.items():
+        before = netlist.registers[net][0]
+        kind, inputs = makers.get(before, (None, ()))
+        with_reset = kind == "$_MUX_" and inputs[2] == reset and inputs[1] in (0, 1)
+        copies.setdefault((inputs[0] if with_reset else before, with_reset), {}).setdefault(
+            stage, (net, inputs[1] if with_reset else None))
+    found, new = set(), never
+    for _ in range(STAGES):
+        moved = set()
+        for cube, with_reset in product(new, (False, True)):
+            rows = [copies.get((net, with_reset), {}) for net, _ in cube]
+            for stage in set.intersection(*map(set, rows)):
+                later = tuple((row[stage][0], value)
+                              for row, (_, value) in zip(rows, cube, strict=True))
+                starts = [netlist.registers[net][1] for net, _ in later]
+                if any(start not in (None, value)
+                       for start, (_, value) in zip(starts, later, strict=True)) and not (
+                        with_reset and all(row[stage][1] == value for row, (_, value)
+                                           in zip(rows, cube, strict=True))):
+                    moved.add(later)
+        new = moved - found
+        found |= new
+        if not new:
+            break
+    return found

@@ -3,7 +3,7 @@
 import re
 from pathlib import Path
 
-from .control_states import find_parts, never_in, states_of
+from .control_states import carried, find_parts, never_in, states_of
 from .coverage_points import Point
 from .coverage_text import Situations
 from .induction import Induction
@@ -98,6 +98,7 @@ def waive(points: dict, verilog: str, models: str, top: str, folder: Path) -> tu
             if states is not None:
                 known |= never_in(netlist, part, states)
                 break
+    known |= carried(netlist, known)
     proof = Induction(netlist, [*dict.fromkeys([*wanted, *apart(netlist)])], known)
     constant = {net for net in bits.values() if net is not None
                 and any(proof.impossible(((net, value),)) for value in (0, 1))}

@@ -30,15 +30,12 @@ class Window:
     known : set of tuple of (int, int)
         Situations that never are.
     depth : int
-    powered : bool
-        True: cycle 0 is the first one after power-up.
     """
 
-    def __init__(self, netlist: Netlist, products: list, known, depth: int, *,
-                 powered: bool = False):
+    def __init__(self, netlist: Netlist, products: list, known, depth: int):
         self._solver, self._free, self.depth = Solver(name="cadical195"), 1, depth
         self._solver.add_clause([1])
-        self._registers, self._powered = netlist.registers, powered
+        self._registers = netlist.registers
         self._makers = {out: (kind, inputs) for kind, inputs, out in netlist.gates}
         self._product = {net: product for product in products for net in product.p
                          if net in self._makers}
@@ -69,7 +66,7 @@ class Window:
                 continue
             product = self._product.get(net)
             if net in self._registers:
-                before, start = self._registers[net]
+                before = self._registers[net][0]
                 needed = [(before, cycle - 1)] if cycle else []
             elif product:
                 needed = [(one, cycle) for one in (*product.a, *product.b)]
@@ -80,15 +77,10 @@ class Window:
                 continue
             todo.pop()
             if net in self._registers:
-                if cycle:
-                    literal[net] = self._literal[cycle - 1][before]
-                elif self._powered and start is not None:
-                    literal[net] = 1 if start else -1
-                else:
-                    literal[net] = self._fresh()
+                literal[net] = self._literal[cycle - 1][before] if cycle else self._fresh()
             elif product:
-                p = [literal.setdefault(one, 0) or self._fresh() for one in product.p]
-                literal.update(zip(product.p, p, strict=True))
+                for one in product.p:
+                    literal.setdefault(one, self._fresh())
                 bound_product(self._logic, *([literal[one] for one in word]
                                              for word in (product.a, product.b, product.p)))
             else:
@@ -120,7 +112,7 @@ class Window:
         impossible = {key for key, literal in left.items() if literal == -1}
         for key in impossible:
             del left[key]
-        solver.set_phases([literal for literal in left.values()])
+        solver.set_phases(list(left.values()))
         while left:
             some = self._fresh()
             solver.add_clause([-some, *left.values()])
