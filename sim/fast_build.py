@@ -25,8 +25,8 @@ _COMPILE = ("-std=gnu++20", "-fPIC", "-fvisibility=hidden", "-w",
             *(f"-DVM_{name}=0" for name in ("SC", "TIMING", "TRACE", "TRACE_FST", "TRACE_VCD",
                                             "TRACE_SAIF")))
 _RUNTIME = ("verilated", "verilated_threads")
-# Verilator 5.48 counts each word of a vector wider than 64 bits again for the words above it, so that
-# bits that never change seem to. Its name stands for this one from here on.
+# Verilator 5.48 counts each word of a vector wider than 64 bits again for the words above it, so
+# that bits that never change seem to. Its name stands for this one from here on.
 COUNT_WIDE = """#include "verilated_cov.h"
 static inline void gw_count_wide(const int width, uint32_t *count, WDataInP now, WDataInP old) {
     for (int bit = 0; bit < width; ++bit) {
