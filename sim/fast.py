@@ -290,6 +290,11 @@ class FastSimulator:
         del keep
         return run.status_errors
 
+    def rest(self, cycles: int) -> None:
+        """Cycles of reset, with both streams at rest."""
+        for _ in range(cycles):
+            self._library.gw_reset(self._sim)
+
     def write_coverage(self, path: Path) -> None:
         """What all runs so far have reached, in Verilator's format; only if built for that."""
         self._library.gw_coverage(self._sim, str(path).encode())

@@ -12,7 +12,7 @@ from pathlib import Path
 from .build import Simulator, _runtime_cache
 from .verify import SimulationError
 
-__all__ = ["build_library"]
+__all__ = ["build_library", "include_folder"]
 
 PREFIX = "Vcore"
 DRIVER = Path(__file__).with_name("fast_driver.cpp")
@@ -25,6 +25,17 @@ _COMPILE = ("-std=gnu++20", "-fPIC", "-fvisibility=hidden", "-w",
             *(f"-DVM_{name}=0" for name in ("SC", "TIMING", "TRACE", "TRACE_FST", "TRACE_VCD",
                                             "TRACE_SAIF")))
 _RUNTIME = ("verilated", "verilated_threads")
+# Verilator 5.48 counts each word of a vector wider than 64 bits again for the words above it, so
+# that bits that never change seem to. Its name stands for this one from here on.
+COUNT_WIDE = """#include "verilated_cov.h"
+static inline void gw_count_wide(const int width, uint32_t *count, WDataInP now, WDataInP old) {
+    for (int bit = 0; bit < width; ++bit) {
+        const EData value = now[bit / VL_EDATASIZE] >> bit % VL_EDATASIZE & 1;
+        count[2 * bit + value] += value ^ (old[bit / VL_EDATASIZE] >> bit % VL_EDATASIZE & 1);
+    }
+}
+#define VL_COV_TOGGLE_CHG_ST_W gw_count_wide
+"""
 # Not --coverage: of that, the part that looks for state machines crashes on plain code.
 _COVER = tuple(f"--coverage-{kind}" for kind in ("line", "toggle", "expr"))
 
@@ -45,13 +56,14 @@ def _call(command: list, what: str, **kwargs) -> None:
         raise SimulationError(f"{what} failed: {lines[0] if lines else done.returncode}")
 
 
-def _root(simulator: Simulator, env: dict) -> Path:
+def include_folder(simulator: Simulator) -> Path:
     """Folder with Verilator's own C++."""
     if simulator.root is not None:
-        return simulator.root
+        return simulator.root / "include"
     done = subprocess.run([str(simulator.folder / "verilator"), "--getenv", "VERILATOR_ROOT"],
-                          env=env, capture_output=True, text=True, check=True)
-    return Path(done.stdout.strip())
+                          env=os.environ | simulator.environment(), capture_output=True, text=True,
+                          check=True)
+    return Path(done.stdout.strip()) / "include"
 
 
 def _once(made: str, command: list, what: str, folder: Path) -> Path:
@@ -86,7 +98,7 @@ def _shared(simulator: Simulator, include: Path, key: str, folder: Path, level: 
                for name in runtime]
     header = place / f"header{level}.h"
     if not header.is_file():
-        header.write_text('#include "verilated.h"\n')
+        header.write_text('#include "verilated.h"\n' + (COUNT_WIDE if coverage else ""))
     _once(f"{header.name}.gch", [*compile_, level, "-x", "c++-header", header], what, place)
     return objects, header
 
@@ -130,10 +142,11 @@ def build_library(rtl: Path, name: str, input_width: int, folder: Path,
     verilate, compile_, _ = _flags(coverage)
     unknown = "unique" if random_start else "fast"
     verilate = (*verilate, "--x-assign", unknown, "--x-initial", unknown)
-    include = _root(simulator, env) / "include"
+    include = include_folder(simulator)
     compiler = subprocess.run(["c++", "--version"], capture_output=True, text=True,
                               check=True).stdout
-    tools = "\0".join((str(simulator), str(include), compiler, *compile_))
+    tools = "\0".join((str(simulator), str(include), compiler, *compile_,
+                       COUNT_WIDE if coverage else ""))
     key = hashlib.sha256(tools.encode()).hexdigest()[:16]
     text = rtl.read_bytes()
     more = inside.read_bytes() if inside else b""

@@ -2,6 +2,7 @@
 
 import re
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 
 __all__ = ["KINDS", "Point", "read_points"]
@@ -50,6 +51,16 @@ class Point:
         return f"{self.kind} {self.module or 'top'}:{self.line}: {self.what}"
 
 
+@lru_cache(maxsize=1 << 19)     # the same lines are read again and again, with other counts
+def _point(text: str) -> tuple:
+    """The point that a line is about, without its count, and the point's line in the Verilog."""
+    fields = dict(part.split("\2", 1) for part in text.split("\1") if part)
+    kind, hierarchy = fields["page"].split("/")[0].removeprefix("v_"), fields["h"]
+    what = _ESCAPE.sub(lambda code: chr(int(code[1], 16)), fields["o"])
+    return Point(kind=kind, module=hierarchy.partition(".")[2], line=int(fields["l"]),
+                 column=int(fields["n"]), what=what), "*" in hierarchy
+
+
 def read_points(path: Path, lines: int) -> dict:
     """Point -> how often it was reached, from a file that Verilator wrote.
 
@@ -68,17 +79,14 @@ def read_points(path: Path, lines: int) -> dict:
     for text in Path(path).read_text(encoding="utf-8").splitlines():
         if text.startswith("#"):
             continue
-        found = re.fullmatch(r"C '(.*)' (\d+)", text)
-        if found is None:
+        what, quote, count = text.removeprefix("C '").rpartition("' ")
+        if not (text.startswith("C '") and quote and count.isdigit()):
             raise ValueError(f"{path}: a line of coverage must be C '...' count, not {text!r}")
-        fields = dict(part.split("\2", 1) for part in found[1].split("\1") if part)
-        if int(fields["l"]) > lines:
+        point, several = _point(what)
+        if point.line > lines:
             continue
-        kind, hierarchy = fields["page"].split("/")[0].removeprefix("v_"), fields["h"]
-        if kind not in KINDS or "*" in hierarchy:
-            raise ValueError(f"{path}: unknown kind or several instances: {kind} {hierarchy}")
-        what = _ESCAPE.sub(lambda code: chr(int(code[1], 16)), fields["o"])
-        point = Point(kind=kind, module=hierarchy.partition(".")[2], line=int(fields["l"]),
-                      column=int(fields["n"]), what=what)
-        points[point] = points.get(point, 0) + int(found[2])
+        if point.kind not in KINDS or several:
+            raise ValueError(f"{path}: unknown kind or several instances: {point.kind} "
+                             f"{point.module}")
+        points[point] = points.get(point, 0) + int(count)
     return points

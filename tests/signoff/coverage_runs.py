@@ -14,12 +14,16 @@ from sim.fast import FastSimulator, Pauses
 
 from .configurations import SMOKE
 from .coverage_points import read_points
+from .window import FROM
 
 __all__ = ["case_to_cover", "cover", "extremes"]
 
-RANDOM = ((6, 1), (8, 3), (8, 6), (4, 12))   # sequences, steps
-EXTREME = ((16, 2), (16, 6))
-BROKEN = 150         # words, some of them against the protocol
+RANDOM = ((40, 1), (60, 3), (60, 6), (30, 12))   # sequences, steps
+EXTREME = ((60, 1), (200, 3), (100, 10), (40, 40))
+ROWS = 4             # of weights, at most, whose sums a sequence drives to their ends
+SHORT = 30           # steps of a run behind resets
+RESETS = 24          # such runs
+BROKEN = 400         # words, some of them against the protocol
 PATIENCE = Pauses(source=0, sink=255, long=True)
 
 
@@ -31,10 +35,14 @@ def extremes(rng, network, sequences: int, steps: int, config: Config) -> Codes:
         x = rng.integers(0, config.tokens, size=(sequences, 1, 1)).repeat(steps, axis=1)
         codes = Codes(x=x)
     else:
-        rows = rng.integers(0, len(layer.w), size=(sequences, steps))
-        rows[::2] = rows[::2, :1]               # every other sequence holds on to one row
-        sign = np.where(layer.w[rows] < 0, -1, 1) * rng.choice([-1, 1], size=(sequences, 1, 1))
-        codes = Codes(x=np.where(sign < 0, low, high))
+        # The same number of rows and steps for each sequence: the rows' weights, each with a sign.
+        rows = rng.integers(0, len(layer.w), size=(sequences, steps, ROWS))
+        signs = rng.choice([-1, 1], size=(sequences, steps, ROWS, 1))
+        signs *= np.arange(ROWS)[:, None] < rng.integers(1, ROWS + 1, size=(sequences, 1, 1, 1))
+        for all_steps in (rows, signs):
+            all_steps[::2] = all_steps[::2, :1]     # every other sequence holds on to its rows
+        pull = (layer.w[rows] * signs).sum(axis=2)
+        codes = Codes(x=np.where(pull < 0, low, high))
     for idx in network.recurrent if network.loads_state else ():
         units, wide = network.layers[idx].units, config.cell_width
         codes.h0[idx] = rng.choice([low, high], size=(sequences, units))
@@ -52,7 +60,8 @@ def _more(config: Config, network) -> list:
     if config.max_steps:                           # as long as the store takes
         drawn += make_codes(replace(config, seed=config.seed + 2,
                                     batches=((2, longest),)), network)
-    return drawn + [extremes(rng, network, *size, config) for size in EXTREME]
+    return drawn + [extremes(rng, network, many, min(steps, longest), config)
+                    for many, steps in EXTREME]
 
 
 def case_to_cover(config: Config | str) -> Case:
@@ -101,7 +110,8 @@ def cover(case: Case, core: FastSimulator, folder: Path, *, extremes: bool = Tru
     Returns
     -------
     dict of Point to int
-        How often each was reached by runs; what a core's first evaluation does is left out.
+        How often each was reached by runs; how bits change in the first cycles, all of them with a
+        reset, is left out.
 
     Raises
     ------
@@ -132,6 +142,7 @@ def cover(case: Case, core: FastSimulator, folder: Path, *, extremes: bool = Tru
         without(before, read())
 
     rng = np.random.default_rng([case.config.seed, 8])
+    core.rest(FROM + 1)
     start = read()
     apart = dict.fromkeys(start, 0)
     without({}, start)
@@ -141,11 +152,11 @@ def cover(case: Case, core: FastSimulator, folder: Path, *, extremes: bool = Tru
     if extremes:
         total = case.layout.schedule.total_cycles([case.sequences[k].steps for k in every])
         for number, pauses in enumerate((*PAUSES, PATIENCE)):
-            some = case.some(rng, steps=20)
+            some = case.some(rng, steps=100)
             run(some, seed=number, pauses=pauses)
-        for _ in range(4):
+        for _ in range(RESETS):
             cuts = rng.integers(1, min(total, 2000), size=6).tolist()
-            run(case.some(rng, steps=6), seed=3, pauses=bool(rng.random() < 0.5), resets=cuts)
+            run(case.some(rng, steps=SHORT), seed=3, pauses=bool(rng.random() < 0.5), resets=cuts)
         _broken(case, core, rng)
         _counted(case, core, preset)
     final = read()

@@ -3,12 +3,15 @@
 import re
 from pathlib import Path
 
+from .control_states import carried, find_parts, never_in, states_of
 from .coverage_points import Point
 from .coverage_text import Situations
 from .induction import Induction
 from .netlist import Netlist, read_netlist
 from .netlist_states import apart
-from .waivers import CONSTANT, NEVER, ROM, SETTLED, START
+from .products import find_products
+from .waivers import CONSTANT, NEVER, PASSED, ROM, SETTLED, START
+from .window import in_windows
 
 __all__ = ["waive"]
 
@@ -88,7 +91,15 @@ def waive(points: dict, verilog: str, models: str, top: str, folder: Path) -> tu
             ways[point] = situations.of(point)
     wanted = [((net, value),) for net in bits.values() if net is not None for value in (0, 1)]
     wanted += [way for some in ways.values() for way in some or ()]
-    proof = Induction(netlist, [*dict.fromkeys(wanted), *apart(netlist)])
+    known = set()
+    for parts in find_parts(netlist, verilog, top):
+        for part in parts:
+            states = states_of(netlist, part)
+            if states is not None:
+                known |= never_in(netlist, part, states)
+                break
+    known |= carried(netlist, known)
+    proof = Induction(netlist, [*dict.fromkeys([*wanted, *apart(netlist)])], known)
     constant = {net for net in bits.values() if net is not None
                 and any(proof.impossible(((net, value),)) for value in (0, 1))}
     at_once = _from_inputs(netlist)
@@ -101,9 +112,26 @@ def waive(points: dict, verilog: str, models: str, top: str, folder: Path) -> tu
         if some is not None and all(map(proof.impossible, some)):
             waived[point] = NEVER
     proof.close()
+    bits = {point: net for point, net in bits.items() if net is not None and point not in waived}
+    ways = {point: some for point, some in ways.items() if some and point not in waived}
+    passed, still = in_windows(
+        netlist, find_products(verilog, top, netlist.names), proof.never,
+        [*(((net, value),) for net in bits.values() for value in (0, 1)),
+         *(way for some in ways.values() for way in some)],
+        [(net, int(point.rises)) for point, net in bits.items() if net not in at_once])
+    # What hangs on the sum of all that was, as a counter of what never is.
+    last = Induction(netlist, [((net, value),) for net in bits.values() for value in (0, 1)],
+                     proof.never | passed, netlist.names["rst"][0])
+    later = {net for net in bits.values() for value in (0, 1) if last.impossible(((net, value),))}
+    waived |= {point: PASSED for point, net in bits.items()
+               if net in later or (net, int(point.rises)) in still
+               or net not in at_once and not last.follows(net, int(point.rises))}
+    waived |= {point: PASSED for point, some in ways.items() if all(map(last.impossible, some))}
+    last.close()
     # Another name of such a bit, or another expression of the same, was reached: no proof holds.
-    hit[CONSTANT] = [str(point) for point, count in points.items()
-                     if count and point.kind == "toggle" and nets.of(point) in constant]
+    for rule, those in ((CONSTANT, constant), (PASSED, later)):
+        hit[rule] = [str(point) for point, count in points.items()
+                     if count and point.kind == "toggle" and nets.of(point) in those]
     return waived, hit
 
 

@@ -53,6 +53,11 @@ class Induction:
     netlist : Netlist
     situations : list of tuple of (int, int)
         Nets and the values that they have at the same time.
+    known : iterable of such
+        Situations that are shown never to be, in some other way.
+    reset : int or None
+        Net that resets the core: then it is not at power-up that none is there, but in the cycle
+        behind any one with a reset.
 
     Attributes
     ----------
@@ -60,14 +65,18 @@ class Induction:
         Those situations.
     """
 
-    def __init__(self, netlist: Netlist, situations: list):
+    def __init__(self, netlist: Netlist, situations: list, known=(),
+                 reset: int | None = None):
         self._solver = solver = Solver(name="cadical195")
         solver.add_clause([1])
         self._now, free = _frame(solver, netlist, 2, {})
         self._then, self._free = _frame(
             solver, netlist, free,
             {out: self._now[into] for out, (into, _) in netlist.registers.items()})
-        self.never = {cube for cube in situations if self._can_be(cube)}
+        for cube in known:
+            for frame in (self._now, self._then):
+                solver.add_clause([-x for x in self._literals(frame, cube)])
+        self.never = {cube for cube in situations if self._can_be(cube)} - set(known)
         self._holds, bad_now, bad_then = {}, {}, {}
         for cube in self.never:
             self._holds[cube], bad_now[cube], bad_then[cube] = range(self._free, self._free + 3)
@@ -78,12 +87,17 @@ class Induction:
                     solver.add_clause([-bad, x])
         powered = [self._now[out] if value else -self._now[out]
                    for out, (_, value) in netlist.registers.items() if value is not None]
-        self._drop(bad_now, lambda: powered)
+        if reset is None:
+            self._drop(bad_now, lambda: powered)
+        else:
+            powered = []
+            self._drop(bad_then, lambda: [self._now[reset]])
         self._drop(bad_then, lambda: [self._holds[cube] for cube in self.never])
         if not solver.solve(assumptions=[*powered, *(self._holds[cube] for cube in self.never)]):
             raise RuntimeError("A proof in vain: the netlist contradicts itself at power-up")
         for cube in self.never:
             solver.add_clause([self._holds[cube]])
+        self.never |= set(known)
 
     @staticmethod
     def _can_be(cube) -> bool:

@@ -14,6 +14,8 @@ __all__ = ["Netlist", "read_netlist"]
 # signals like any other.
 _OWN = "\\$", "\\own_name$"
 _ABORT = re.compile(r"\$fatal\([^;]*\);|\$fatal;")     # in models: Yosys knows no such task
+# In models: a reset that the core's blocks, which clear at the clock's edge, never have.
+_CLEAR = re.compile(r", posedge clear_\w"), '.RESETMODE("ASYNC")'
 _SCRIPT = """read_verilog core.v
 setattr -set keep 1 w:*
 hierarchy -top {top}
@@ -59,7 +61,10 @@ def read_netlist(verilog: str, top: str, folder: Path) -> Netlist:
     folder : Path
         Existing, for files.
     """
-    (folder / "core.v").write_text(_ABORT.sub(";", verilog.replace(*_OWN)))
+    if _CLEAR[1] in verilog:
+        raise RuntimeError(f"Blocks of the core must be reset by the clock, not {_CLEAR[1]}")
+    text = _CLEAR[0].sub("", _ABORT.sub(";", verilog.replace(*_OWN)))
+    (folder / "core.v").write_text(text)
     (folder / "core.ys").write_text(_SCRIPT.format(top=top))
     status, _, tail = run_tool(find_tool("yosys", native=False), ["-q", "-l", "yosys.log",
                                                                   "core.ys"], folder=folder)

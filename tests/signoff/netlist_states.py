@@ -11,7 +11,7 @@ import numpy as np
 
 from .netlist import Netlist
 
-__all__ = ["apart"]
+__all__ = ["apart", "control"]
 
 STREAMS, CYCLES = 128, 900      # random runs at once, and how long they are
 EVERY = 9                       # a look at the registers in every so many cycles
@@ -22,8 +22,13 @@ _OUTPUT = re.compile(r"(.*\.)?r_data$")      # of a memory
 _COPY = re.compile(r".*_q\d+(\.\w+)?$")      # of a register, some cycles later
 
 
-def _control(netlist: Netlist) -> set:
-    """Registers that hang on no data: not on the input's words, and on no memory."""
+def control(netlist: Netlist) -> set:
+    """Registers that hang on no data: not on the input's words, and on no memory.
+
+    Whether a word is one that may be, the loader tells by a single bit: that is no data.
+    """
+    told = {nets[0] for name, nets in netlist.names.items()
+            if name.startswith("loader.") and len(nets) == 1}
     seeds = {net for name, nets in netlist.names.items()
              if name == "s_axis_tdata" or _OUTPUT.fullmatch(name) for net in nets}
     readers = {}
@@ -35,7 +40,7 @@ def _control(netlist: Netlist) -> set:
     dirty, todo = set(seeds), list(seeds)
     while todo:
         for out in readers.get(todo.pop(), ()):
-            if out not in dirty:
+            if out not in dirty and out not in told:
                 dirty.add(out)
                 todo.append(out)
     return set(netlist.registers) - dirty
@@ -143,9 +148,9 @@ def apart(netlist: Netlist, seed: int = 1) -> list:
 
     Of all control registers but copies, and of the copies that are made in the same cycle.
     """
-    control = _control(netlist)
+    own = control(netlist)
     named = [(name, net) for name, nets in netlist.names.items() if not name.startswith("$")
-             for net in nets if net in control]
+             for net in nets if net in own]
     copies = {net for name, net in named if _COPY.fullmatch(name)}
     alone = tuple(dict.fromkeys(net for _, net in named if net not in copies))[:GROUP]
     groups = [alone, *(tuple(level)[:GROUP] for level in _levels(netlist, copies))]

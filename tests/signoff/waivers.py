@@ -6,6 +6,8 @@ if it waives nothing in any configuration, or if a point that it waives was reac
 
 from dataclasses import dataclass
 
+from .window import FROM
+
 __all__ = ["RULES", "Rule", "broken", "useless"]
 
 
@@ -26,7 +28,8 @@ class Rule:
     caps: dict
 
 
-START, ROM, CONSTANT, SETTLED, NEVER = "start", "rom", "constant", "settled", "never"
+START, ROM, CONSTANT, SETTLED, NEVER, PASSED = (
+    "start", "rom", "constant", "settled", "never", "passed")
 RULES = {rule.name: rule for rule in (
     Rule(name=START, caps={"branch": 25, "toggle": 1},
          reason="the flag that Yosys writes into each `always @*`, so that a simulator runs it "
@@ -41,7 +44,12 @@ RULES = {rule.name: rule for rule in (
                 "induction"),
     Rule(name=NEVER, caps={"line": 2, "branch": 5, "expr": 15},
          reason="the values that the condition asks for are never there together, by the same "
-                "induction"))}
+                "induction"),
+    Rule(name=PASSED, caps={"toggle": 10, "line": 2, "branch": 2, "expr": 5},
+         reason=f"the same from the first reset on that comes {FROM} cycles after power-up or "
+                "later, when what registers held that have no value at power-up has left the "
+                "pipelines: a SAT solver unrolls the gates over some cycles, from any state; "
+                "nothing is counted before"))}
 
 
 def broken(totals: dict, waived: dict, hit: dict) -> list:

@@ -1,0 +1,267 @@
+"""Every state that a part of the control can reach, one after the other; so what it never is.
+
+A part is some modules' registers. What comes into them from outside may be anything in any cycle,
+so the part as it is in the core reaches no more than is found here.
+"""
+
+import re
+import time
+from dataclasses import dataclass
+from itertools import combinations, product
+
+import numpy as np
+
+from .netlist import Netlist
+from .netlist_states import control
+
+__all__ = ["Part", "carried", "find_parts", "never_in", "states_of"]
+
+MOST_INPUTS = 10
+LANES = 1 << 18         # of states and inputs that are looked at together
+WORD = 8                # bits of the longest word all of whose values are looked at
+SHORT = 5               # and of the longest one that is looked at together with each bit
+FEW = 24                # registers of a part of which any three are looked at
+STAGES = 64             # of a pipeline
+# A net is a pair: whether it may be 1, whether it may be 0.
+_DUAL = {"$_AND_": ("h[{0}]&h[{1}]", "l[{0}]|l[{1}]"),
+         "$_OR_": ("h[{0}]|h[{1}]", "l[{0}]&l[{1}]"),
+         "$_XOR_": ("h[{0}]&l[{1}]|l[{0}]&h[{1}]", "h[{0}]&h[{1}]|l[{0}]&l[{1}]"),
+         "$_NOT_": ("l[{0}]", "h[{0}]"),
+         "$_MUX_": ("l[{2}]&h[{0}]|h[{2}]&h[{1}]", "l[{2}]&l[{0}]|h[{2}]&l[{1}]")}
+# Modules, and registers besides theirs. If a part has too many states, the ones behind it serve.
+_COPIES = r"(loaded|pass_tag)_q\d+"
+_PARTS = (((("sequencer", "drain", "weights"), _COPIES), (("sequencer", "weights"), None),
+           (("sequencer",), None)),
+          ((("output", "output.buffer"), None),), ((("loader",), None),), ((("dump",), None),))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Part:
+    """Registers, and the nets that come from outside of their modules."""
+
+    registers: tuple
+    cut: frozenset
+
+
+def _ports(verilog: str, top: str) -> tuple:
+    """Of each module: its input ports; its variables."""
+    inputs, variables, module = {}, {}, ""
+    for text in verilog.splitlines():
+        if found := re.match(r"module \\?([^\s(]+)", text):
+            module = found[1].removeprefix(top).removeprefix(".")
+        elif found := re.match(r"  (input|reg) (?:\[[\d:]+\] )?\\?(\S+?)\s*(?: = .*)?;$", text):
+            (inputs if found[1] == "input" else variables).setdefault(module, []).append(found[2])
+    return inputs, variables
+
+
+def find_parts(netlist: Netlist, verilog: str, top: str) -> list:
+    """Parts of a core, each with smaller ones to take its place: a list of lists of ``Part``."""
+    inputs, variables = _ports(verilog, top)
+    free, found = control(netlist), []
+    for choices in _PARTS:
+        parts = []
+        for modules, copies in choices:
+            inner = {net for module in modules for name in variables.get(module, ())
+                     for net in netlist.names.get(f"{module}.{name}", ())}
+            inner |= {net for name, nets in netlist.names.items()
+                      if copies and re.fullmatch(copies, name) for net in nets}
+            outer = {net for module in modules for name in inputs.get(module, ())
+                     for net in netlist.names.get(f"{module}.{name}", ())}
+            kept = {net for net in inner & free if netlist.registers[net][1] is not None}
+            if kept:
+                parts.append(Part(registers=tuple(sorted(kept)), cut=frozenset(outer - kept)))
+        found.append(parts)
+    return found
+
+
+def _inside(makers: dict, kept: set, net: int) -> bool:
+    """Whether a net hangs on the part's own registers alone."""
+    todo, seen = [net], set()
+    while todo:
+        net = todo.pop()
+        if net in seen or net in kept or net < 2:
+            continue
+        seen.add(net)
+        if net not in makers:
+            return False
+        todo += makers[net][1]
+    return True
+
+
+def _cone(netlist: Netlist, part: Part) -> tuple:
+    """Gates before the part's registers, none before its inputs; and where they begin."""
+    makers, kept = {out: (kind, inputs) for kind, inputs, out in netlist.gates}, set(part.registers)
+    cut = {net for net in part.cut if not _inside(makers, kept, net)}
+    order, leaves, seen = [], [], {0, 1} | kept
+    for register in part.registers:
+        todo = [(netlist.registers[register][0], False)]
+        while todo:
+            net, inputs_done = todo.pop()
+            if inputs_done:
+                order.append((*makers[net], net))
+            elif net not in seen:
+                seen.add(net)
+                if net in cut or net not in makers:
+                    leaves.append(net)
+                else:
+                    todo.append((net, True))
+                    todo += [(into, False) for into in makers[net][1]]
+    return order, leaves
+
+
+def _compiled(order: list) -> list:
+    lines = []
+    for kind, inputs, out in order:
+        high, low = (text.format(*inputs) for text in _DUAL[kind])
+        lines.append(f" h[{out}]={high};l[{out}]={low}")
+    pieces = []
+    for at in range(0, len(lines), 1500):
+        space = {}
+        exec("def piece(h, l):\n" + "\n".join(lines[at:at + 1500]), space)
+        pieces.append(space["piece"])
+    return pieces
+
+
+def states_of(netlist: Netlist, part: Part, *, most: int = 400_000,
+              seconds: float = 15.0) -> np.ndarray | None:
+    """All states, uint8 (states, registers); None if there are too many, or one is not known.
+
+    What is undefined in the netlist may be either value; it must not come to a register.
+    """
+    order, leaves = _cone(netlist, part)
+    undefined = [net for net in leaves if net >= 1 << 30]
+    inputs = [net for net in leaves if net < 1 << 30]
+    if len(inputs) > MOST_INPUTS:
+        return None
+    pieces, nets = _compiled(order), [*part.registers, *inputs]
+    follow = [netlist.registers[net][0] for net in part.registers]
+    ways = 1 << len(inputs)
+    every = (np.arange(ways)[:, None] >> np.arange(len(inputs)) & 1).astype(np.uint8)
+    front = np.array([[netlist.registers[net][1] for net in part.registers]], dtype=np.uint8)
+    n_registers, begun = front.shape[1], time.monotonic()
+    known, states = {np.packbits(front).tobytes()}, [front]
+    while len(front):
+        found = []
+        for at in range(0, len(front), max(1, LANES // ways)):
+            some = front[at:at + max(1, LANES // ways)]
+            lanes = len(some) * ways
+            bits = np.concatenate([np.repeat(some, ways, axis=0),
+                                   np.tile(every, (len(some), 1))], axis=1)
+            bits = np.concatenate([bits, np.repeat(bits[-1:], -lanes % 64, axis=0)])
+            words = np.packbits(np.ascontiguousarray(bits.T), axis=1).view(np.uint64)
+            none = np.zeros(words.shape[1], np.uint64)
+            high = dict(zip(nets, words, strict=True)) | {0: none, 1: ~none}
+            low = dict(zip(nets, ~words, strict=True)) | {0: ~none, 1: none}
+            for net in undefined:
+                high[net] = low[net] = ~none
+            for piece in pieces:
+                piece(high, low)
+            after = np.stack([high[net] for net in follow])
+            open_ = after & np.stack([low[net] for net in follow])
+            if np.unpackbits(open_.view(np.uint8), axis=1)[:, :lanes].any():
+                return None
+            after = np.unpackbits(after.view(np.uint8), axis=1)[:, :lanes]
+            rows = np.packbits(np.ascontiguousarray(after.T), axis=1)
+            found.append(np.unique(rows.view(f"V{rows.shape[1]}").ravel()))
+        new = [row for row in (row.tobytes() for row in np.unique(np.concatenate(found)))
+               if row not in known]
+        known.update(new)
+        packed = np.frombuffer(b"".join(new), np.uint8).reshape(len(new), -(-n_registers // 8))
+        front = np.unpackbits(packed, axis=1)[:, :n_registers]
+        states.append(front)
+        if len(known) > most or time.monotonic() - begun > seconds:
+            return None
+    return np.concatenate(states)
+
+
+def _pairs(registers: tuple, states: np.ndarray) -> set:
+    """Values that one register, or two at once, never have."""
+    n = len(registers)
+    both = {(a, b): np.zeros((n, n)) for a in (0, 1) for b in (0, 1)}
+    for at in range(0, len(states), 20_000):
+        ones = states[at:at + 20_000].astype(np.float32)
+        ways = 1 - ones, ones
+        for a, b in both:
+            both[a, b] += ways[a].T @ ways[b]
+    there = [np.diag(both[a, a]) > 0 for a in (0, 1)]
+    never = {((registers[i], a),) for a in (0, 1) for i in np.flatnonzero(~there[a])}
+    for (a, b), count in both.items():
+        for i, j in np.argwhere(np.triu(np.outer(there[a], there[b]) & (count == 0), 1)):
+            never.add(((registers[i], a), (registers[j], b)))
+    return never
+
+
+def never_in(netlist: Netlist, part: Part, states: np.ndarray) -> set:
+    """Situations of a part's registers that are in none of its states.
+
+    Of one and of two registers; of three, if there are few; of the words that have a name; and of
+    short ones with a register.
+    """
+    registers, index = part.registers, {net: k for k, net in enumerate(part.registers)}
+    never = _pairs(registers, states)
+    for three in combinations(range(len(registers)), 3) if len(registers) <= FEW else ():
+        there = set(np.unique(states[:, three] @ np.array([1, 2, 4])).tolist())
+        never |= {tuple((registers[k], number >> j & 1) for j, k in enumerate(three))
+                  for number in set(range(8)) - there}
+    words = dict.fromkeys(tuple(nets) for nets in netlist.names.values()
+                          if 1 < len(nets) == len(set(nets)) <= WORD
+                          and all(net in index for net in nets))
+    for word in words:
+        value = sum(states[:, index[net]].astype(np.int64) << k for k, net in enumerate(word))
+        for number in range(1 << len(word)):
+            rows = states[value == number]
+            cube = tuple((net, number >> k & 1) for k, net in enumerate(word))
+            if not len(rows):
+                never.add(cube)
+            elif len(word) <= SHORT:
+                ones = rows.any(axis=0)
+                zeros = ~rows.all(axis=0)
+                for bit, there in ((1, ones), (0, zeros)):
+                    for k in np.flatnonzero(~there):
+                        one = registers[k], bit
+                        if (one,) not in never and registers[k] not in word and not any(
+                                tuple(sorted((one, other), key=lambda x: index[x[0]])) in never
+                                for other in cube):
+                            never.add((*cube, one))
+    return never
+
+
+def carried(netlist: Netlist, never: set) -> set:
+    """The same situations of registers that hold what those of a situation held a cycle before.
+
+    All of them with a reset to a value, or none; and the situation is there neither at power-up nor
+    behind a reset.
+    """
+    makers, reset = {out: (kind, inputs) for kind, inputs, out in netlist.gates}, netlist.names[
+        "rst"][0]
+    stages, copies = {}, {}        # what comes before a register; (net, with a reset) -> copies
+    for name, nets in netlist.names.items():
+        if found := re.match(r"(.*)_q\d+$", name):
+            for net in nets:
+                if net in netlist.registers:
+                    stages.setdefault(net, found[1])
+    for net, stage in stages.items():
+        before = netlist.registers[net][0]
+        kind, inputs = makers.get(before, (None, ()))
+        with_reset = kind == "$_MUX_" and inputs[2] == reset and inputs[1] in (0, 1)
+        copies.setdefault((inputs[0] if with_reset else before, with_reset), {}).setdefault(
+            stage, (net, inputs[1] if with_reset else None))
+    found, new = set(), never
+    for _ in range(STAGES):
+        moved = set()
+        for cube, with_reset in product(new, (False, True)):
+            rows = [copies.get((net, with_reset), {}) for net, _ in cube]
+            for stage in set.intersection(*map(set, rows)):
+                later = tuple((row[stage][0], value)
+                              for row, (_, value) in zip(rows, cube, strict=True))
+                starts = [netlist.registers[net][1] for net, _ in later]
+                if any(start not in (None, value)
+                       for start, (_, value) in zip(starts, later, strict=True)) and not (
+                        with_reset and all(row[stage][1] == value for row, (_, value)
+                                           in zip(rows, cube, strict=True))):
+                    moved.add(later)
+        new = moved - found
+        found |= new
+        if not new:
+            break
+    return found
