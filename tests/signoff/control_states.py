@@ -22,6 +22,7 @@ WORD = 8                # bits of the longest word all of whose values are looke
 SHORT = 5               # and of the longest one that is looked at together with each bit
 FEW = 24                # registers of a part of which any three are looked at
 STAGES = 64             # of a pipeline
+VALID = "drain.active"  # of what the drain tells of a row
 # A net is a pair: whether it may be 1, whether it may be 0.
 _DUAL = {"$_AND_": ("h[{0}]&h[{1}]", "l[{0}]|l[{1}]"),
          "$_OR_": ("h[{0}]|h[{1}]", "l[{0}]&l[{1}]"),
@@ -191,6 +192,30 @@ def _pairs(registers: tuple, states: np.ndarray) -> set:
     return never
 
 
+def _with_word(registers: tuple, index: dict, states: np.ndarray, word: tuple, given: tuple,
+               never: set) -> set:
+    """Values that a word never has in some states; and those that it never has with a bit's."""
+    found = set()
+    value = sum(states[:, index[net]].astype(np.int64) << k for k, net in enumerate(word))
+    for number in range(1 << len(word)):
+        rows = states[value == number]
+        cube = tuple((net, number >> k & 1) for k, net in enumerate(word))
+        if cube in never or any(net in word for net, _ in given):
+            continue
+        if not len(rows):
+            found.add((*cube, *given))
+        elif len(word) <= SHORT:
+            for bit, there in ((1, rows.any(axis=0)), (0, ~rows.all(axis=0))):
+                for k in np.flatnonzero(~there):
+                    one = registers[k], bit
+                    if (one,) not in never and registers[k] not in word and (
+                            *cube, one) not in never and one[0] not in dict(given) and not any(
+                            tuple(sorted((one, other), key=lambda x: index[x[0]])) in never
+                            for other in (*cube, *given)):
+                        found.add((*cube, one, *given))
+    return found
+
+
 def never_in(netlist: Netlist, part: Part, states: np.ndarray) -> set:
     """Situations of a part's registers that are in none of its states.
 
@@ -206,23 +231,15 @@ def never_in(netlist: Netlist, part: Part, states: np.ndarray) -> set:
     words = dict.fromkeys(tuple(nets) for nets in netlist.names.values()
                           if 1 < len(nets) == len(set(nets)) <= WORD
                           and all(net in index for net in nets))
-    for word in words:
-        value = sum(states[:, index[net]].astype(np.int64) << k for k, net in enumerate(word))
-        for number in range(1 << len(word)):
-            rows = states[value == number]
-            cube = tuple((net, number >> k & 1) for k, net in enumerate(word))
-            if not len(rows):
-                never.add(cube)
-            elif len(word) <= SHORT:
-                ones = rows.any(axis=0)
-                zeros = ~rows.all(axis=0)
-                for bit, there in ((1, ones), (0, zeros)):
-                    for k in np.flatnonzero(~there):
-                        one = registers[k], bit
-                        if (one,) not in never and registers[k] not in word and not any(
-                                tuple(sorted((one, other), key=lambda x: index[x[0]])) in never
-                                for other in cube):
-                            never.add((*cube, one))
+    # What a word is told together with counts while that is valid.
+    valid = [net for net in netlist.names.get(VALID, ()) if net in index]
+    for given in [(), *([((net, 1),)] for net in valid)]:
+        rows = states
+        for net, value in (one for cube in given for one in cube):
+            rows = rows[rows[:, index[net]] == value]
+        extra = tuple(one for cube in given for one in cube)
+        for word in words:
+            never |= _with_word(registers, index, rows, word, extra, never)
     return never
 
 
@@ -245,21 +262,23 @@ def carried(netlist: Netlist, never: set) -> set:
         kind, inputs = makers.get(before, (None, ()))
         with_reset = kind == "$_MUX_" and inputs[2] == reset and inputs[1] in (0, 1)
         copies.setdefault((inputs[0] if with_reset else before, with_reset), {}).setdefault(
-            stage, (net, inputs[1] if with_reset else None))
+            stage, []).append((net, inputs[1] if with_reset else None))
     found, new = set(), never
     for _ in range(STAGES):
         moved = set()
         for cube, with_reset in product(new, (False, True)):
             rows = [copies.get((net, with_reset), {}) for net, _ in cube]
             for stage in set.intersection(*map(set, rows)):
-                later = tuple((row[stage][0], value)
-                              for row, (_, value) in zip(rows, cube, strict=True))
-                starts = [netlist.registers[net][1] for net, _ in later]
-                if any(start not in (None, value)
-                       for start, (_, value) in zip(starts, later, strict=True)) and not (
-                        with_reset and all(row[stage][1] == value for row, (_, value)
-                                           in zip(rows, cube, strict=True))):
-                    moved.add(later)
+                # Two fields of a stage may hold the same.
+                for k in range(max(len(row[stage]) for row in rows)):
+                    each = [row[stage][min(k, len(row[stage]) - 1)] for row in rows]
+                    later = tuple((net, value)
+                                  for (net, _), (_, value) in zip(each, cube, strict=True))
+                    if any(netlist.registers[net][1] not in (None, value)
+                           for net, value in later) and not (with_reset and all(
+                            start == value for (_, start), (_, value)
+                            in zip(each, cube, strict=True))):
+                        moved.add(later)
         new = moved - found
         found |= new
         if not new:

@@ -14,9 +14,9 @@ from .products import Logic, bound_product
 
 __all__ = ["FROM", "Window", "in_windows"]
 
-DEPTHS = 10, 34         # cycles
-FROM = sum(DEPTHS) + 1  # after power-up; of a window's first cycle it may be known what was shown
-SECONDS = 40, 130       # that they may take
+SHORT, LONG = 10, 34    # cycles
+# In the first cycle of a window it must hold already what shorter ones have shown.
+FROM = 2 * SHORT + SHORT + LONG + 1
 GROUP = 40              # questions at once
 
 
@@ -30,16 +30,20 @@ class Window:
     known : set of tuple of (int, int)
         Situations that never are.
     depth : int
+    powered : bool
+        True: cycle 0 is the first one after power-up, and all cycles are of a reset.
     """
 
-    def __init__(self, netlist: Netlist, products: list, known, depth: int):
+    def __init__(self, netlist: Netlist, products: list, known, depth: int, *,
+                 powered: bool = False):
         self._solver, self._free, self.depth = Solver(name="cadical195"), 1, depth
         self._solver.add_clause([1])
-        self._registers = netlist.registers
+        self._registers, self._powered = netlist.registers, powered
         self._makers = {out: (kind, inputs) for kind, inputs, out in netlist.gates}
         self._product = {net: product for product in products for net in product.p
                          if net in self._makers}
-        self._literal = [{0: -1, 1: 1} for _ in range(depth + 1)]
+        first = {0: -1, 1: 1} | ({netlist.names["rst"][0]: 1} if powered else {})
+        self._literal = [dict(first) for _ in range(depth + 1)]
         self._logic = Logic(self._solver.add_clause, self._fresh)
         self._cubes = {}
         for cube in known:
@@ -66,7 +70,7 @@ class Window:
                 continue
             product = self._product.get(net)
             if net in self._registers:
-                before = self._registers[net][0]
+                before, start = self._registers[net]
                 needed = [(before, cycle - 1)] if cycle else []
             elif product:
                 needed = [(one, cycle) for one in (*product.a, *product.b)]
@@ -77,7 +81,12 @@ class Window:
                 continue
             todo.pop()
             if net in self._registers:
-                literal[net] = self._literal[cycle - 1][before] if cycle else self._fresh()
+                if cycle:
+                    literal[net] = self._literal[cycle - 1][before]
+                elif self._powered and start is not None:
+                    literal[net] = 1 if start else -1
+                else:
+                    literal[net] = self._fresh()
             elif product:
                 for one in product.p:
                     literal.setdefault(one, self._fresh())
@@ -106,79 +115,112 @@ class Window:
         a, b, s = inputs
         return a if a == b else logic.pick(s, a, b)
 
-    def _drop(self, left: dict) -> set:
-        """Those of some literals that can never be true."""
-        solver, left = self._solver, dict(left)
-        impossible = {key for key, literal in left.items() if literal == -1}
-        for key in impossible:
-            del left[key]
-        solver.set_phases(list(left.values()))
+    def _drop(self, left: dict, given: dict | None = None) -> set:
+        """Those of some literals that can never be true; while theirs of ``given`` are."""
+        solver, left, given = self._solver, dict(left), given or {}
+        solver.set_phases([literal for literal in left.values() if abs(literal) > 1])
         while left:
             some = self._fresh()
             solver.add_clause([-some, *left.values()])
-            if not solver.solve(assumptions=[some]):
-                return impossible | set(left)
+            if not solver.solve(assumptions=[some, *(given[key] for key in left if key in given)]):
+                return set(left)
             model = solver.get_model()
             left = {key: literal for key, literal in left.items()
                     if (model[abs(literal) - 1] > 0) != (literal > 0)}
             solver.add_clause([-some])
-        return impossible
+        return set()
+
+    def _there(self, cube: tuple, cycle: int) -> int:
+        """Literal that is true where a situation is there."""
+        whole = 1
+        for net, value in cube:
+            literal = self._of(net, cycle)
+            whole = self._logic.both(whole, literal if value else -literal)
+        return whole
 
     def never(self, situations: list) -> set:
         """Those situations that are not there in the last cycle, whatever was in the first one."""
-        there = {}
-        for cube in situations:
-            whole = 1
-            for net, value in cube:
-                literal = self._of(net, self.depth)
-                whole = self._logic.both(whole, literal if value else -literal)
-            there[cube] = whole
-        return self._drop(there)
+        return self._drop({cube: self._there(cube, self.depth) for cube in situations})
 
     def still(self, changes: list) -> set:
         """Those (net, value) that do not come to be in the last cycle, new since the one before."""
+        return self._drop({(net, value): self._logic.both(
+            -self._there(((net, value),), self.depth - 1), self._there(((net, value),), self.depth))
+            for net, value in changes})
+
+    def absent(self, situations: list) -> set:
+        """Those that are in none of the cycles of the window's second half."""
         there = {}
-        for net, value in changes:
-            before, now = self._of(net, self.depth - 1), self._of(net, self.depth)
-            there[net, value] = self._logic.both(-before, now) if value else self._logic.both(
-                before, -now)
+        for cube in situations:
+            there[cube] = -1
+            for cycle in range(self.depth // 2, self.depth + 1):
+                there[cube] = self._logic.either(there[cube], self._there(cube, cycle))
         return self._drop(there)
+
+    def lasting(self, situations: list) -> set:
+        """The most situations of which: if none is in all cycles but the last, none is in that."""
+        there = {cube: self._there(cube, self.depth) for cube in situations}
+        given = {cube: self._fresh() for cube in situations}
+        for cube in situations:
+            for literal in self._literal[:-1]:
+                if all(net in literal for net, _ in cube):      # others do not matter
+                    self._solver.add_clause([-given[cube], *(
+                        -literal[net] if value else literal[net] for net, value in cube)])
+        return self._drop(there, given)
 
     def close(self) -> None:
         self._solver.delete()
 
 
-def _answers(pipe, arguments: tuple, depth: int, situations: list, changes: list) -> None:
+def _ask(pipe, netlist, products, known, shown, depth, situations: list, changes: list) -> None:
     """Into a pipe, some at a time."""
-    window = Window(*arguments, depth)
-    for question, every in ((window.never, situations), (window.still, changes)):
+    window = Window(netlist, products, known | shown, depth)
+    for question, every in ((window.still, changes), (window.never, situations)):
         for at in range(0, len(every), GROUP):
             pipe.send(question(every[at:at + GROUP]))
     pipe.close()
 
 
+def _ask_lasting(pipe, netlist, products, known, shown, depth, situations: list,
+                 changes: list) -> None:
+    reset = Window(netlist, products, known, 2 * depth, powered=True)   # ``shown`` holds only later
+    window = Window(netlist, products, known | shown, depth)
+    pipe.send(window.lasting(sorted(reset.absent(situations))))
+    pipe.close()
+
+
+def _in_time(question, seconds: int, *arguments) -> set:
+    """What a process of its own finds in that time."""
+    fork, found = multiprocessing.get_context("fork"), set()
+    ours, theirs = fork.Pipe(duplex=False)
+    process = fork.Process(target=question, args=(theirs, *arguments))
+    process.start()
+    theirs.close()
+    end = time.monotonic() + seconds
+    try:
+        while ours.poll(max(0.0, end - time.monotonic())):
+            found |= ours.recv()
+    except EOFError:
+        pass
+    process.kill()
+    process.join()
+    return found
+
+
 def in_windows(netlist: Netlist, products: list, known: set, situations: list,
                changes: list) -> tuple:
-    """Those of ``Window.never`` and of ``Window.still``, by short windows and then by long ones.
+    """Those situations that never are, and those changes that do not come, as ``Window`` has them.
 
-    It holds from cycle ``FROM`` after power-up on. In a process of its own: what is not shown in
-    time counts as what can be.
+    Once a first reset of ``FROM`` cycles from power-up is over. What is not shown in time counts as
+    what can be.
     """
-    shown, fork = set(), multiprocessing.get_context("fork")
-    situations, changes = dict.fromkeys(situations), dict.fromkeys(changes)
-    for depth, seconds in zip(DEPTHS, SECONDS, strict=True):
-        ours, theirs = fork.Pipe(duplex=False)
-        left = [[one for one in every if one not in shown] for every in (situations, changes)]
-        process = fork.Process(target=_answers, args=(
-            theirs, (netlist, products, known | shown & set(situations)), depth, *left))
-        process.start()
-        theirs.close()
-        end = time.monotonic() + seconds
-        try:
-            while ours.poll(max(0.0, end - time.monotonic())):
-                shown |= ours.recv()
-        except EOFError:
-            pass
-        process.kill()
-        process.join()
+    shown, situations = set(), dict.fromkeys(situations)
+    for question, depth, seconds, kinds in ((_ask, SHORT, 40, "both"),
+                                            (_ask_lasting, SHORT, 60, "situations"),
+                                            (_ask, LONG, 60, "changes"),
+                                            (_ask, LONG, 90, "situations")):
+        left = [[one for one in every if one not in shown] if kinds in (kind, "both") else []
+                for kind, every in (("situations", situations), ("changes", changes))]
+        shown |= _in_time(question, seconds, netlist, products, known, shown & set(situations),
+                          depth, *left)
     return shown & set(situations), shown & set(changes)
