@@ -110,8 +110,9 @@ def section(records: dict) -> str:
             f"{count(record['reached'][kind])} of {count(record['points'][kind])}; "
             f"{_share(record, kind):.2f} %" for kind in KINDS)])
         rules.append([f"`{name}`", *(
-            ", ".join(f"{kind} {count(number)}" for kind, number in record["waived"].get(rule, {}).items())
-            or "–" for rule in RULES)])
+            ", ".join(f"{kind} {count(number)}"
+                      for kind, number in record["waived"].get(rule, {}).items()) or "–"
+            for rule in RULES)])
     text = [
         "The core's own file under Verilator, built with counters, in the library that the "
         "campaign uses. The runs: the configuration's sequences and more random ones, inputs at "
