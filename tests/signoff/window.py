@@ -207,6 +207,11 @@ def _in_time(question, seconds: int, *arguments) -> set:
     return found
 
 
+# What is asked, over so many cycles, for so many seconds, of situations or changes or both.
+PLAN = ((_ask, SHORT, 40, "both"), (_ask_lasting, SHORT, 60, "situations"),
+        (_ask, LONG, 60, "changes"), (_ask, LONG, 90, "situations"))
+
+
 def in_windows(netlist: Netlist, products: list, known: set, situations: list,
                changes: list) -> tuple:
     """Those situations that never are, and those changes that do not come, as ``Window`` has them.
@@ -215,10 +220,7 @@ def in_windows(netlist: Netlist, products: list, known: set, situations: list,
     what can be.
     """
     shown, situations = set(), dict.fromkeys(situations)
-    for question, depth, seconds, kinds in ((_ask, SHORT, 40, "both"),
-                                            (_ask_lasting, SHORT, 60, "situations"),
-                                            (_ask, LONG, 60, "changes"),
-                                            (_ask, LONG, 90, "situations")):
+    for question, depth, seconds, kinds in PLAN:
         left = [[one for one in every if one not in shown] if kinds in (kind, "both") else []
                 for kind, every in (("situations", situations), ("changes", changes))]
         shown |= _in_time(question, seconds, netlist, products, known, shown & set(situations),
