@@ -71,7 +71,7 @@ def waive(points: dict, verilog: str, models: str, top: str, folder: Path) -> tu
         For each rule, points that it would waive and that were reached.
     """
     lines = verilog.splitlines()
-    netlist = read_netlist(verilog + models, top, folder)
+    netlist = read_netlist(verilog + models, top, folder, blocks=bool(models.strip()))
     nets, situations = _Nets(netlist), Situations(verilog, netlist.names)
     waived, ways, bits, written = {}, {}, {}, _written(lines)
     hit = {START: [str(point) for point, count in points.items()

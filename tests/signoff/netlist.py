@@ -23,13 +23,15 @@ proc
 flatten
 opt_clean
 memory_collect
-memory_map -keepdc
+{fewer}memory_map -keepdc
 techmap
 dffunmap
 simplemap
 opt_clean
 write_json core.json
 """
+# Of a vendor's memories, ports that never write and bits that nothing reads.
+_FEWER = "opt_expr\nopt_mem\nopt_clean\n"
 _GATES = {"$_AND_": "AB", "$_OR_": "AB", "$_XOR_": "AB", "$_MUX_": "ABS", "$_NOT_": "A"}
 
 
@@ -51,7 +53,7 @@ class Netlist:
     names: dict
 
 
-def read_netlist(verilog: str, top: str, folder: Path) -> Netlist:
+def read_netlist(verilog: str, top: str, folder: Path, *, blocks: bool = False) -> Netlist:
     """Elaborate, flatten and map to gates, memories included.
 
     Parameters
@@ -60,12 +62,14 @@ def read_netlist(verilog: str, top: str, folder: Path) -> Netlist:
     top : str
     folder : Path
         Existing, for files.
+    blocks : bool
+        Whether there are a vendor's blocks in it.
     """
     if _CLEAR[1] in verilog:
         raise RuntimeError(f"Blocks of the core must be reset by the clock, not {_CLEAR[1]}")
     text = _CLEAR[0].sub("", _ABORT.sub(";", verilog.replace(*_OWN)))
     (folder / "core.v").write_text(text)
-    (folder / "core.ys").write_text(_SCRIPT.format(top=top))
+    (folder / "core.ys").write_text(_SCRIPT.format(top=top, fewer=_FEWER if blocks else ""))
     status, _, tail = run_tool(find_tool("yosys", native=False), ["-q", "-l", "yosys.log",
                                                                   "core.ys"], folder=folder)
     if status:
