@@ -9,9 +9,12 @@ from pysat.solvers import Solver
 from sim.build import find_simulator
 from sim.fast_build import COUNT_WIDE, include_folder
 from tests.signoff.control_states import Part, carried, find_parts, never_in, states_of
+from tests.signoff.coverage_points import Point
+from tests.signoff.coverage_waived import waive
 from tests.signoff.induction import Induction
 from tests.signoff.netlist import read_netlist
 from tests.signoff.products import Logic, bound_product, find_products
+from tests.signoff.waivers import PASSED
 from tests.signoff.window import FROM, Window, in_windows
 
 # Counts to 4 while it goes; the copy comes two cycles later. What is looked up is at most 9, and
@@ -164,6 +167,22 @@ def test_windows_in_a_row(core):
     proof = Induction(core, zero, known, core.names["rst"][0])    # it may count then
     assert not any(map(proof.impossible, zero))
     proof.close()
+
+
+def test_reached_points_are_no_waivers(tmp_path):
+    """Only what never is, is waived; and another name of it that was reached is told."""
+    text = CORE.replace("input go, input [1:0] at,", "input go, input [1:0] at, output again, input"
+                        " s_axis_tvalid, input s_axis_tlast, input m_axis_tready,").replace(
+        "  assign p =", "  assign again = line[8];\n  assign p =")
+
+    def point(what):
+        return Point(kind="toggle", module="", line=1, column=1, what=what)
+
+    high, low, again = map(point, ("line[8]:0->1", "line[7]:0->1", "again:0->1"))
+    waived, hit = waive({high: 0, low: 0, again: 0}, text, "", "top", tmp_path)
+    assert waived == {high: PASSED, again: PASSED} and not any(hit.values())
+    waived, hit = waive({high: 0, low: 0, again: 1}, text, "", "top", tmp_path)
+    assert hit[PASSED] == [str(again)]
 
 
 def test_wide_vectors_are_counted_bit_by_bit(tmp_path):

@@ -50,6 +50,20 @@ class _Nets:
         return nets[bit or 0]
 
 
+def _cells(netlist: Netlist, missed: set) -> list:
+    """Values of a memory's bits of which what is read has points that are missed.
+
+    Verilator looks at no bits of a large memory, but what is read hangs on them.
+    """
+    found = []
+    for name, nets in netlist.names.items():
+        if memory := re.fullmatch(r"(.*\.)?memory\[\d+\]", name):
+            read = netlist.names.get(f"{memory[1] or ''}r_data", ())
+            found += [((net, value),) for net, out in zip(nets, read, strict=False)
+                      if out in missed for value in (0, 1)]
+    return found
+
+
 def waive(points: dict, verilog: str, models: str, top: str, folder: Path) -> tuple:
     """Rules for points.
 
@@ -91,6 +105,7 @@ def waive(points: dict, verilog: str, models: str, top: str, folder: Path) -> tu
             ways[point] = situations.of(point)
     wanted = [((net, value),) for net in bits.values() if net is not None for value in (0, 1)]
     wanted += [way for some in ways.values() for way in some or ()]
+    cells = _cells(netlist, set(bits.values()))
     known = set()
     for parts in find_parts(netlist, verilog, top):
         for part in parts:
@@ -99,7 +114,7 @@ def waive(points: dict, verilog: str, models: str, top: str, folder: Path) -> tu
                 known |= never_in(netlist, part, states)
                 break
     known |= carried(netlist, known)
-    proof = Induction(netlist, [*dict.fromkeys([*wanted, *apart(netlist)])], known)
+    proof = Induction(netlist, [*dict.fromkeys([*wanted, *cells, *apart(netlist)])], known)
     constant = {net for net in bits.values() if net is not None
                 and any(proof.impossible(((net, value),)) for value in (0, 1))}
     at_once = _from_inputs(netlist)
@@ -117,7 +132,8 @@ def waive(points: dict, verilog: str, models: str, top: str, folder: Path) -> tu
     passed, still = in_windows(
         netlist, find_products(verilog, top, netlist.names), proof.never,
         [*(((net, value),) for net in bits.values() for value in (0, 1)),
-         *(way for some in ways.values() for way in some)],
+         *(way for some in ways.values() for way in some),
+         *(cell for cell in cells if cell not in proof.never)],
         [(net, int(point.rises)) for point, net in bits.items() if net not in at_once])
     # What hangs on the sum of all that was, as a counter of what never is.
     last = Induction(netlist, [((net, value),) for net in bits.values() for value in (0, 1)],
