@@ -8,11 +8,12 @@ from pysat.solvers import Solver
 
 from sim.build import find_simulator
 from sim.fast_build import COUNT_WIDE, include_folder
-from tests.signoff.control_states import Part, carried, find_parts, never_in, states_of
+from tests.signoff.control_states import Part, find_parts, never_in, states_of
 from tests.signoff.coverage_points import Point
 from tests.signoff.coverage_waived import waive
 from tests.signoff.induction import Induction
 from tests.signoff.netlist import read_netlist
+from tests.signoff.pipelines import carried
 from tests.signoff.products import Logic, bound_product, find_products
 from tests.signoff.waivers import PASSED
 from tests.signoff.window import FROM, Window, in_windows
@@ -149,6 +150,31 @@ def test_window(core):
     assert not Window(core, [], {((n[9], 1),)}, 3).never([((line[7], 1),)])
     for window in (short, long):
         window.close()
+
+
+def test_lasting(tmp_path):
+    """Two that hold each other down; not one that a reset alone holds, nor one that begins high."""
+    netlist = read_netlist("""module top(input clk, input rst, input go);
+  reg a = 0;
+  reg b = 0;
+  reg held = 0;
+  reg high = 1;
+  always @(posedge clk) begin
+    a <= b;
+    b <= a & go;
+    held <= go & ~rst;
+    high <= high | go;
+  end
+endmodule
+""", "top", tmp_path)
+    a, b, held, high = asked = [((netlist.names[name][0], 1),) for name in ("a", "b", "held",
+                                                                            "high")]
+    reset, window = Window(netlist, [], (), 8, powered=True), Window(netlist, [], (), 4)
+    assert reset.absent(asked) == {a, b, held}
+    assert window.lasting([a, b, held]) == {a, b} and not window.never([a, b, held])
+    for one in (reset, window):
+        one.close()
+    assert in_windows(netlist, [], set(), asked, [])[0] == {a, b}
 
 
 def test_windows_in_a_row(core):

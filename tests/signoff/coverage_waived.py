@@ -3,12 +3,13 @@
 import re
 from pathlib import Path
 
-from .control_states import carried, find_parts, never_in, states_of
+from .control_states import find_parts, never_in, states_of
 from .coverage_points import Point
 from .coverage_text import Situations
 from .induction import Induction
 from .netlist import Netlist, read_netlist
 from .netlist_states import apart
+from .pipelines import carried
 from .products import find_products
 from .waivers import CONSTANT, NEVER, PASSED, ROM, SETTLED, START
 from .window import in_windows
