@@ -8,10 +8,14 @@ from pysat.solvers import Solver
 
 from sim.build import find_simulator
 from sim.fast_build import COUNT_WIDE, include_folder
-from tests.signoff.control_states import Part, carried, find_parts, never_in, states_of
+from tests.signoff.control_states import Part, find_parts, never_in, states_of
+from tests.signoff.coverage_points import Point
+from tests.signoff.coverage_waived import waive
 from tests.signoff.induction import Induction
 from tests.signoff.netlist import read_netlist
+from tests.signoff.pipelines import carried
 from tests.signoff.products import Logic, bound_product, find_products
+from tests.signoff.waivers import PASSED
 from tests.signoff.window import FROM, Window, in_windows
 
 # Counts to 4 while it goes; the copy comes two cycles later. What is looked up is at most 9, and
@@ -148,6 +152,31 @@ def test_window(core):
         window.close()
 
 
+def test_lasting(tmp_path):
+    """Two that hold each other down; not one that a reset alone holds, nor one that begins high."""
+    netlist = read_netlist("""module top(input clk, input rst, input go);
+  reg a = 0;
+  reg b = 0;
+  reg held = 0;
+  reg high = 1;
+  always @(posedge clk) begin
+    a <= b;
+    b <= a & go;
+    held <= go & ~rst;
+    high <= high | go;
+  end
+endmodule
+""", "top", tmp_path)
+    a, b, held, high = asked = [((netlist.names[name][0], 1),) for name in ("a", "b", "held",
+                                                                            "high")]
+    reset, window = Window(netlist, [], (), 8, powered=True), Window(netlist, [], (), 4)
+    assert reset.absent(asked) == {a, b, held}
+    assert window.lasting([a, b, held]) == {a, b} and not window.never([a, b, held])
+    for one in (reset, window):
+        one.close()
+    assert in_windows(netlist, [], set(), asked, [])[0] == {a, b}
+
+
 def test_windows_in_a_row(core):
     """With what is known; and the sum of what never was, from a reset on."""
     products, clipped = find_products(CORE, "top", core.names), core.names["clipped"]
@@ -164,6 +193,22 @@ def test_windows_in_a_row(core):
     proof = Induction(core, zero, known, core.names["rst"][0])    # it may count then
     assert not any(map(proof.impossible, zero))
     proof.close()
+
+
+def test_reached_points_are_no_waivers(tmp_path):
+    """Only what never is, is waived; and another name of it that was reached is told."""
+    text = CORE.replace("input go, input [1:0] at,", "input go, input [1:0] at, output again, input"
+                        " s_axis_tvalid, input s_axis_tlast, input m_axis_tready,").replace(
+        "  assign p =", "  assign again = line[8];\n  assign p =")
+
+    def point(what):
+        return Point(kind="toggle", module="", line=1, column=1, what=what)
+
+    high, low, again = map(point, ("line[8]:0->1", "line[7]:0->1", "again:0->1"))
+    waived, hit = waive({high: 0, low: 0, again: 0}, text, "", "top", tmp_path)
+    assert waived == {high: PASSED, again: PASSED} and not any(hit.values())
+    waived, hit = waive({high: 0, low: 0, again: 1}, text, "", "top", tmp_path)
+    assert hit[PASSED] == [str(again)]
 
 
 def test_wide_vectors_are_counted_bit_by_bit(tmp_path):

@@ -7,21 +7,20 @@ so the part as it is in the core reaches no more than is found here.
 import re
 import time
 from dataclasses import dataclass
-from itertools import combinations, product
+from itertools import combinations
 
 import numpy as np
 
 from .netlist import Netlist
 from .netlist_states import control
 
-__all__ = ["Part", "carried", "find_parts", "never_in", "states_of"]
+__all__ = ["Part", "find_parts", "never_in", "states_of"]
 
 MOST_INPUTS = 10
 LANES = 1 << 18         # of states and inputs that are looked at together
 WORD = 8                # bits of the longest word all of whose values are looked at
 SHORT = 5               # and of the longest one that is looked at together with each bit
 FEW = 24                # registers of a part of which any three are looked at
-STAGES = 64             # of a pipeline
 VALID = "drain.active"  # of what the drain tells of a row
 # A net is a pair: whether it may be 1, whether it may be 0.
 _DUAL = {"$_AND_": ("h[{0}]&h[{1}]", "l[{0}]|l[{1}]"),
@@ -241,46 +240,3 @@ def never_in(netlist: Netlist, part: Part, states: np.ndarray) -> set:
         for word in words:
             never |= _with_word(registers, index, rows, word, extra, never)
     return never
-
-
-def carried(netlist: Netlist, never: set) -> set:
-    """The same situations of registers that hold what those of a situation held a cycle before.
-
-    All of them with a reset to a value, or none; and the situation is there neither at power-up nor
-    behind a reset.
-    """
-    makers, reset = {out: (kind, inputs) for kind, inputs, out in netlist.gates}, netlist.names[
-        "rst"][0]
-    stages, copies = {}, {}        # what comes before a register; (net, with a reset) -> copies
-    for name, nets in netlist.names.items():
-        if found := re.match(r"(.*)_q\d+$", name):
-            for net in nets:
-                if net in netlist.registers:
-                    stages.setdefault(net, found[1])
-    for net, stage in stages.items():
-        before = netlist.registers[net][0]
-        kind, inputs = makers.get(before, (None, ()))
-        with_reset = kind == "$_MUX_" and inputs[2] == reset and inputs[1] in (0, 1)
-        copies.setdefault((inputs[0] if with_reset else before, with_reset), {}).setdefault(
-            stage, []).append((net, inputs[1] if with_reset else None))
-    found, new = set(), never
-    for _ in range(STAGES):
-        moved = set()
-        for cube, with_reset in product(new, (False, True)):
-            rows = [copies.get((net, with_reset), {}) for net, _ in cube]
-            for stage in set.intersection(*map(set, rows)):
-                # Two fields of a stage may hold the same.
-                for k in range(max(len(row[stage]) for row in rows)):
-                    each = [row[stage][min(k, len(row[stage]) - 1)] for row in rows]
-                    later = tuple((net, value)
-                                  for (net, _), (_, value) in zip(each, cube, strict=True))
-                    if any(netlist.registers[net][1] not in (None, value)
-                           for net, value in later) and not (with_reset and all(
-                            start == value for (_, start), (_, value)
-                            in zip(each, cube, strict=True))):
-                        moved.add(later)
-        new = moved - found
-        found |= new
-        if not new:
-            break
-    return found

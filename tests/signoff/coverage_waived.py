@@ -3,12 +3,13 @@
 import re
 from pathlib import Path
 
-from .control_states import carried, find_parts, never_in, states_of
+from .control_states import find_parts, never_in, states_of
 from .coverage_points import Point
 from .coverage_text import Situations
 from .induction import Induction
 from .netlist import Netlist, read_netlist
 from .netlist_states import apart
+from .pipelines import carried
 from .products import find_products
 from .waivers import CONSTANT, NEVER, PASSED, ROM, SETTLED, START
 from .window import in_windows
@@ -48,6 +49,20 @@ class _Nets:
         if nets is None or (bit is None and len(nets) != 1) or (bit or 0) >= len(nets):
             return None
         return nets[bit or 0]
+
+
+def _cells(netlist: Netlist, missed: set) -> list:
+    """Values of a memory's bits of which what is read has points that are missed.
+
+    Verilator looks at no bits of a large memory, but what is read hangs on them.
+    """
+    found = []
+    for name, nets in netlist.names.items():
+        if memory := re.fullmatch(r"(.*\.)?memory\[\d+\]", name):
+            read = netlist.names.get(f"{memory[1] or ''}r_data", ())
+            found += [((net, value),) for net, out in zip(nets, read, strict=False)
+                      if out in missed for value in (0, 1)]
+    return found
 
 
 def waive(points: dict, verilog: str, models: str, top: str, folder: Path) -> tuple:
@@ -91,6 +106,7 @@ def waive(points: dict, verilog: str, models: str, top: str, folder: Path) -> tu
             ways[point] = situations.of(point)
     wanted = [((net, value),) for net in bits.values() if net is not None for value in (0, 1)]
     wanted += [way for some in ways.values() for way in some or ()]
+    cells = _cells(netlist, set(bits.values()))
     known = set()
     for parts in find_parts(netlist, verilog, top):
         for part in parts:
@@ -99,7 +115,7 @@ def waive(points: dict, verilog: str, models: str, top: str, folder: Path) -> tu
                 known |= never_in(netlist, part, states)
                 break
     known |= carried(netlist, known)
-    proof = Induction(netlist, [*dict.fromkeys([*wanted, *apart(netlist)])], known)
+    proof = Induction(netlist, [*dict.fromkeys([*wanted, *cells, *apart(netlist)])], known)
     constant = {net for net in bits.values() if net is not None
                 and any(proof.impossible(((net, value),)) for value in (0, 1))}
     at_once = _from_inputs(netlist)
@@ -117,7 +133,8 @@ def waive(points: dict, verilog: str, models: str, top: str, folder: Path) -> tu
     passed, still = in_windows(
         netlist, find_products(verilog, top, netlist.names), proof.never,
         [*(((net, value),) for net in bits.values() for value in (0, 1)),
-         *(way for some in ways.values() for way in some)],
+         *(way for some in ways.values() for way in some),
+         *(cell for cell in cells if cell not in proof.never)],
         [(net, int(point.rises)) for point, net in bits.items() if net not in at_once])
     # What hangs on the sum of all that was, as a counter of what never is.
     last = Induction(netlist, [((net, value),) for net in bits.values() for value in (0, 1)],

@@ -125,8 +125,14 @@ def bound_product(logic: Logic, a: list, b: list, p: list) -> None:
     """Clauses that hold for every product p = a * b; literals, the lowest bit first.
 
     With k bits of b beside its sign: from 0 to a * (2**k - 1) if b is not negative, from -a to
-    -a * 2**k if it is; and the same with a and b changed.
+    -a * 2**k if it is; and the same with a and b changed. And the two lowest bits, whole.
     """
+    low = [logic.both(a[0], b[0])]
+    if len(a) > 1 and len(b) > 1:
+        low.append(logic.differ(logic.both(a[1], b[0]), logic.both(a[0], b[1])))
+    for bit, made in zip(p, low, strict=False):
+        logic.clause([-bit, made])
+        logic.clause([bit, -made])
     for x, y in ((a, b), (b, a)):
         k, negative = _width(y) - 1, y[-1]
         most = [-1] * k + list(x)                    # x * 2**k

@@ -14,9 +14,9 @@ from .products import Logic, bound_product
 
 __all__ = ["FROM", "Window", "in_windows"]
 
-SHORT, LONG = 10, 34    # cycles
-# In the first cycle of a window it must hold already what shorter ones have shown.
-FROM = 2 * SHORT + SHORT + LONG + 1
+SHORT, MIDDLE, LONG = 10, 20, 34    # cycles
+# In the first cycle of a window it must hold already what those before it have shown.
+FROM = 2 * MIDDLE + LONG + 1
 GROUP = 40              # questions at once
 
 
@@ -208,7 +208,7 @@ def _in_time(question, seconds: int, *arguments) -> set:
 
 
 # What is asked, over so many cycles, for so many seconds, of situations or changes or both.
-PLAN = ((_ask, SHORT, 40, "both"), (_ask_lasting, SHORT, 60, "situations"),
+PLAN = ((_ask, SHORT, 40, "both"), (_ask_lasting, MIDDLE, 60, "situations"),
         (_ask, LONG, 60, "changes"), (_ask, LONG, 90, "situations"))
 
 
