@@ -3,28 +3,16 @@
 import random
 
 from .aiger import Graph
+from .netlist import compiled
 
 __all__ = ["simulate"]
 
 # Cycles of one pace: words come and are taken fast, come slowly, are taken slowly, both.
 PACE = 100
-PIECE = 2000  # gates: longer functions take the compiler of Python too long
 
 
 def _literal(lit: int) -> str:
     return f"v[{lit >> 1}]" + ("^m" if lit & 1 else "")
-
-
-def _compiled(ands: list) -> list:
-    """Functions that compute all gates; v[0] is false."""
-    pieces = []
-    for at in range(0, len(ands), PIECE):
-        space = {}
-        exec("def piece(v, m):\n" + "\n".join(
-            f" v[{lit >> 1}]=({_literal(a)})&({_literal(b)})"
-            for lit, a, b in ands[at:at + PIECE]), space)
-        pieces.append(space["piece"])
-    return pieces
 
 
 def simulate(graph: Graph, mutants: list, *, cycles: int, runs: int = 64, seed: int = 1) -> dict:
@@ -44,9 +32,10 @@ def simulate(graph: Graph, mutants: list, *, cycles: int, runs: int = 64, seed: 
     for k, lit in enumerate(graph.select):
         value[lit >> 1] = sum((mutant >> k & 1) * one_run << j * runs
                               for j, mutant in enumerate(lanes))
-    pieces, apart, apart_outputs = _compiled(graph.ands), [0] * len(graph.latches), 0
-    # Ports that a stream or a reset is about: how many words of random bits are taken together,
-    # and whether all of them have to be high, by pace.
+    pieces = compiled([f"v[{lit >> 1}]=({_literal(a)})&({_literal(b)})"
+                       for lit, a, b in graph.ands], "v, m")  # v[0] is false
+    apart, apart_outputs = [0] * len(graph.latches), 0
+    # Of the streams' ports, whether they are seldom high or often, by pace.
     slow = {"s_axis_tvalid": (0, 1, 0, 1), "m_axis_tready": (0, 0, 1, 1)}
     special = {graph.names[name]: paces for name, paces in slow.items() if name in graph.names}
 

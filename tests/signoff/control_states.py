@@ -11,7 +11,7 @@ from itertools import combinations
 
 import numpy as np
 
-from .netlist import Netlist
+from .netlist import Netlist, compiled, cone
 from .netlist_states import control
 
 __all__ = ["Part", "find_parts", "never_in", "states_of"]
@@ -94,32 +94,19 @@ def _cone(netlist: Netlist, part: Part) -> tuple:
     cut = {net for net in part.cut if not _inside(makers, kept, net)}
     order, leaves, seen = [], [], {0, 1} | kept
     for register in part.registers:
-        todo = [(netlist.registers[register][0], False)]
-        while todo:
-            net, inputs_done = todo.pop()
-            if inputs_done:
-                order.append((*makers[net], net))
-            elif net not in seen:
-                seen.add(net)
-                if net in cut or net not in makers:
-                    leaves.append(net)
-                else:
-                    todo.append((net, True))
-                    todo += [(into, False) for into in makers[net][1]]
+        more, begins = cone(makers, netlist.registers[register][0], seen, cut)
+        order += more
+        leaves += begins
     return order, leaves
 
 
-def _compiled(order: list) -> list:
+def _dual(order: list) -> list:
+    """Functions of the gates."""
     lines = []
     for kind, inputs, out in order:
         high, low = (text.format(*inputs) for text in _DUAL[kind])
-        lines.append(f" h[{out}]={high};l[{out}]={low}")
-    pieces = []
-    for at in range(0, len(lines), 1500):
-        space = {}
-        exec("def piece(h, l):\n" + "\n".join(lines[at:at + 1500]), space)
-        pieces.append(space["piece"])
-    return pieces
+        lines += [f"h[{out}]={high}", f"l[{out}]={low}"]
+    return compiled(lines, "h, l")
 
 
 def states_of(netlist: Netlist, part: Part, *, most: int = 400_000,
@@ -133,7 +120,7 @@ def states_of(netlist: Netlist, part: Part, *, most: int = 400_000,
     inputs = [net for net in leaves if net < 1 << 30]
     if len(inputs) > MOST_INPUTS:
         return None
-    pieces, nets = _compiled(order), [*part.registers, *inputs]
+    pieces, nets = _dual(order), [*part.registers, *inputs]
     follow = [netlist.registers[net][0] for net in part.registers]
     ways = 1 << len(inputs)
     every = (np.arange(ways)[:, None] >> np.arange(len(inputs)) & 1).astype(np.uint8)

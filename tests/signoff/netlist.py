@@ -8,7 +8,7 @@ from pathlib import Path
 
 from synth.tools import find_tool, run_tool
 
-__all__ = ["Netlist", "read_netlist"]
+__all__ = ["Netlist", "compiled", "cone", "read_netlist"]
 
 # A name that begins with $ is Yosys' own, to be thrown away: in the core's text they are names of
 # signals like any other.
@@ -100,3 +100,42 @@ def read_netlist(verilog: str, top: str, folder: Path, *, blocks: bool = False) 
         elif cell["type"] != "$scopeinfo":
             raise RuntimeError(f"The netlist holds a cell that is no gate: {cell['type']}")
     return Netlist(gates=gates, registers=registers, names=names)
+
+
+def cone(makers: dict, net: int, seen: set, stop=()) -> tuple:
+    """Gates before a net that are not in ``seen``, each behind its inputs; and where they begin.
+
+    Parameters
+    ----------
+    makers : dict of int to (type, inputs)
+        Of each net that a gate makes.
+    net : int
+    seen : set of int
+        Takes all nets that are met.
+    stop : set of int
+        Nets that the cone begins at, whoever makes them.
+    """
+    order, begins, todo = [], [], [(net, False)]
+    while todo:
+        net, inputs_done = todo.pop()
+        if inputs_done:
+            order.append((*makers[net], net))
+        elif net not in seen:
+            seen.add(net)
+            if net in makers and net not in stop:
+                todo.append((net, True))
+                todo += [(into, False) for into in makers[net][1]]
+            else:
+                begins.append(net)
+    return order, begins
+
+
+def compiled(lines: list, arguments: str) -> list:
+    """Functions that run statements one after the other, in pieces that Python's compiler bears."""
+    pieces = []
+    for at in range(0, len(lines), 2000):
+        space = {}
+        exec(f"def piece({arguments}):\n" + "\n".join(f" {line}" for line in lines[at:at + 2000]),
+             space)
+        pieces.append(space["piece"])
+    return pieces

@@ -1,6 +1,6 @@
 """Which values control registers never have at the same time, as far as random runs can tell.
 
-A guess, for ``induction.unreachable`` to confirm: what holds of one register often follows only
+A guess, for ``induction.Induction`` to confirm: what holds of one register often follows only
 from what holds of two.
 """
 
@@ -9,7 +9,7 @@ import re
 
 import numpy as np
 
-from .netlist import Netlist
+from .netlist import Netlist, compiled, cone
 
 __all__ = ["apart", "control"]
 
@@ -79,19 +79,12 @@ def _needed(netlist: Netlist, wanted: set) -> tuple:
     makers = {out: (kind, inputs) for kind, inputs, out in netlist.gates}
     order, seen, registers, behind = [], set(), {}, list(wanted)
     while behind:                   # what stands behind a register comes when its gates are through
-        todo = [(behind.pop(), False)]
-        while todo:
-            net, inputs_done = todo.pop()
-            if inputs_done:
-                order.append((*makers[net], net))
-            elif net not in seen:
-                seen.add(net)
-                if net in netlist.registers:
-                    registers[net] = netlist.registers[net]
-                    behind.append(registers[net][0])
-                elif net in makers:
-                    todo.append((net, True))
-                    todo += [(into, False) for into in makers[net][1]]
+        more, begins = cone(makers, behind.pop(), seen)
+        order += more
+        for net in begins:
+            if net in netlist.registers:
+                registers[net] = netlist.registers[net]
+                behind.append(registers[net][0])
     return order, registers, seen
 
 
@@ -99,22 +92,12 @@ _PYTHON = {"$_AND_": "v[{0}]&v[{1}]", "$_OR_": "v[{0}]|v[{1}]", "$_XOR_": "v[{0}
            "$_NOT_": "v[{0}]^m", "$_MUX_": "v[{1}]&v[{2}]|v[{0}]&~v[{2}]"}
 
 
-def _compiled(order: list):
-    """A function that computes all gates, in pieces that the compiler of Python bears."""
-    lines = [f" v[{out}]={_PYTHON[kind].format(*inputs)}" for kind, inputs, out in order]
-    pieces = []
-    for at in range(0, len(lines), 2000):
-        space = {}
-        exec("def piece(v, m):\n" + "\n".join(lines[at:at + 2000]), space)
-        pieces.append(space["piece"])
-    return pieces
-
-
 def _states(netlist: Netlist, watched: list, seed: int):
     """States of registers in random runs, bool (registers, STREAMS), time after time."""
     rng = random.Random(seed)
     order, registers, seen = _needed(netlist, set(watched))
-    pieces, mask = _compiled(order), (1 << STREAMS) - 1
+    pieces, mask = compiled([f"v[{out}]={_PYTHON[kind].format(*inputs)}"
+                             for kind, inputs, out in order], "v, m"), (1 << STREAMS) - 1
 
     def often(chance: int) -> int:
         """A bit for each run; 1 with a chance of ``chance`` in 16."""
