@@ -115,6 +115,7 @@ def test_carried(core):
                                                                     "count_q2"))
     found = carried(core, {_is(count, 6), _is(count, 0)})
     assert found == {_is(one, 6), _is(two, 6)}
+    assert not carried(core, {_is(one, 1)})     # were it never so: at power-up the second is
     assert not carried(core, {((count[0], 0), (core.names["go"][0], 1))})
 
 
