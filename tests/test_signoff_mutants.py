@@ -8,6 +8,7 @@ from tests.signoff.golden_reasons import REASONS
 from tests.signoff.golden_sources import changes_of
 from tests.signoff.mutant_netlists import SELECT, yosys
 from tests.signoff.mutant_proofs import OTHER, Prover
+from tests.signoff.mutant_windows import Windows
 
 # 1: a bit that is always low, so no other core; 2: another reset value, seen at once; 3: a register
 # that differs, and is looked at only once it cannot; 4: the same, looked at too early.
@@ -62,3 +63,42 @@ def test_reasons_are_of_changes(name):
     text = golden_mutants.source_of(f"golden.{name}").read_text(encoding="utf-8")
     assert REASONS[name].keys() <= {change.name for change in changes_of(text, 10 ** 6, 1)}
     assert sum(map(len, REASONS.values())) <= golden_mutants.MOST_REASONS
+
+
+# 1: differs where nothing is valid; 2: where something is; 3, 4: what is not written, and where;
+# 5: where it is written; 6, 7: what is read and not looked at, and looked at; 8, 9: the same of a
+# product.
+PIPELINE = f"""module net(input clk, input rst, input s_axis_tvalid, input s_axis_tlast,
+    input [3:0] s_axis_tdata, input m_axis_tready, input [9:0] {SELECT},
+    output m_axis_tvalid, output [15:0] m_axis_tdata);
+  reg [3:0] data_q1 = 0, data_q2 = 0; reg valid_q1 = 0, valid_q2 = 0;
+  reg [7:0] read_q2 = 0; reg signed [7:0] product_q2 = 0; reg [7:0] memory [0:15];
+  wire signed [3:0] factor = {SELECT} == (valid_q1 ? 9 : 8) ? ~data_q1 : data_q1;
+  wire signed [7:0] product = factor * factor;
+  always @(posedge clk) begin
+    data_q1 <= s_axis_tdata ^ ({SELECT} == (s_axis_tvalid ? 2 : 1) && s_axis_tdata == 9);
+    valid_q1 <= s_axis_tvalid; valid_q2 <= valid_q1; data_q2 <= data_q1; product_q2 <= product;
+    read_q2 <= memory[data_q1 ^ ({SELECT} == (valid_q1 ? 7 : 6))];
+    if (s_axis_tlast)
+      memory[s_axis_tdata ^ ({SELECT} == (s_axis_tlast ? 5 : 4))] <= {{s_axis_tdata,
+        s_axis_tdata ^ ({SELECT} == (s_axis_tlast ? 10 : 3))}};
+    if (rst) begin valid_q1 <= 0; valid_q2 <= 0; end
+  end
+  assign m_axis_tvalid = valid_q2;
+  assign m_axis_tdata = {{product_q2[3:0] ^ data_q2, data_q2, read_q2}};
+endmodule
+"""
+
+
+@pytest.fixture(scope="module")
+def windows(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("windows")
+    (folder / "mutants.v").write_text(PIPELINE)
+    core = PIPELINE.replace(f", input [9:0] {SELECT}", "").replace(SELECT, "10'd0")
+    return Windows(folder, "net", core, {"m_axis_tvalid": None, "m_axis_tdata": "m_axis_tvalid"})
+
+
+@pytest.mark.parametrize("mutant, own", [(k, k in (1, 3, 4, 6, 8)) for k in range(1, 11)])
+def test_windows(windows, mutant, own):
+    told = windows.prove([mutant])[mutant]
+    assert (told is not None) == own

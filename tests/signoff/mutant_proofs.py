@@ -22,7 +22,7 @@ from .aiger import Graph, compose, read_graph
 from .aiger_runs import simulate
 from .mutant_netlists import BITS, SELECT, yosys
 
-__all__ = ["OTHER", "Prover"]
+__all__ = ["OTHER", "Prover", "shown_of"]
 
 _READ = "read_rtlil mutants.il; read_verilog seen.v; hierarchy -top seen; proc\n"
 _FLAT = """{boxes}
@@ -50,8 +50,16 @@ def _abc() -> Path:
     return Path(found.origin).with_name("yosys-abc")
 
 
+def shown_of(ports: list) -> dict:
+    """Output of a manifest's ports -> the output that says that it is valid, or None."""
+    return {port["name"]: next((valid for start, valid in _VALID.items()
+                                if port["name"].startswith(start) and port["name"] != valid), None)
+            for port in ports if port["direction"] == "out"}
+
+
 def _seen(top: str, ports: list) -> str:
     """A module around the core that shows of it what is valid, and selects the mutant."""
+    valid_of = shown_of(ports)
     ports = [*ports, {"name": SELECT, "direction": "in", "width": BITS}]
     lines = [f"module seen({', '.join(port['name'] for port in ports)});"]
     links = []
@@ -59,9 +67,8 @@ def _seen(top: str, ports: list) -> str:
         name, width, out = port["name"], port["width"], port["direction"] == "out"
         lines.append(f"  {port['direction']}put [{width - 1}:0] {name};")
         links.append(f".{name}({f'core_{name}' if out else name})")
-        valid = next((valid for start, valid in _VALID.items()
-                      if name.startswith(start) and name != valid), None)
         if out:
+            valid = valid_of[name]
             shown = f"core_{valid} ? core_{name} : {width}'d0" if valid else f"core_{name}"
             lines += [f"  wire [{width - 1}:0] core_{name};", f"  assign {name} = {shown};"]
     return "\n".join([*lines, f"  {top} core({', '.join(links)});", "endmodule", ""])

@@ -11,8 +11,9 @@ from bench.markdown import table
 from .claims import Claim
 from .configurations import SMOKE
 from .mutant_netlists import make_mutants
-from .mutant_proofs import OTHER, Prover
+from .mutant_proofs import OTHER, Prover, shown_of
 from .mutant_runs import BROKEN, Told, case_with_many
+from .mutant_windows import Windows
 
 __all__ = ["PER_CONFIGURATION", "STAGE", "TITLE", "cases", "claims", "measure", "section"]
 
@@ -60,30 +61,53 @@ def cases(quick: bool) -> list:
     return [case | {"mutants": 20} for case in made if case["name"] in quicks] if quick else made
 
 
+def _record(case: dict, **fields) -> dict:
+    left = fields["left"]
+    return {"failure": f"neither told nor proved equal: {'; '.join(left)}" if left else None,
+            "block": case["block"], "core": case["core"], **fields}
+
+
 def measure(case: dict, folder: Path, old: dict | None, settings: dict) -> dict:
-    """Run each mutant until a check tells it; prove the others to be no other core."""
+    """Run each mutant until a check tells it; prove the others to be no other core.
+
+    Of the same Verilog and as many mutants as before, only those that were left are tried again.
+    """
     made = case_with_many((SMOKE | OTHERS)[case["core"]])
     modules = " ".join(f"{TOP}.{name}" for name in BLOCKS[case["block"]][0].split()) or TOP
     mutants = make_mutants(made.core.verilog, TOP, modules, case["mutants"], folder)
+    shown = shown_of(made.core.manifest["ports"])
+
+    def windows(left: list) -> dict:
+        """Name -> proof of those of some mutants that are the same core after all."""
+        numbers = [mutant.number for mutant in mutants if mutant.name in left]
+        told = Windows(folder, TOP, made.core.verilog, shown).prove(numbers) if left else {}
+        return {mutant.name: told[mutant.number] for mutant in mutants
+                if told.get(mutant.number) is not None}
+
+    found = {"verilog": made.core.verilog_sha256[:16], "mutants": len(mutants)}
+    names = {mutant.number: mutant.name for mutant in mutants}
+    if old and found.items() <= old.items() and set(old["left"]) <= set(names.values()):
+        same = windows(old["left"])
+        return _record(case, **{field: old[field] for field in ("golden", "told", "kinds")},
+                       **found, same=old["same"] | same,
+                       left=[name for name in old["left"] if name not in same])
     runs = Told(made, folder / "mutants.v", settings["seed"])
     own = runs.by(0)
     if own is not None:
         raise RuntimeError(f"The core itself is told: {own}")
     told = {mutant.number: runs.by(mutant.number) for mutant in mutants}
     runs.close()
-    names = {mutant.number: mutant.name for mutant in mutants}
     quiet = [number for number, by in told.items() if by is None]
     proofs = Prover(folder, TOP, made.core.manifest["ports"]).prove(quiet)
     told |= {number: (OTHER, "any") for number in quiet if proofs[number] == OTHER}
     quiet = [number for number in quiet if told[number] is None]
-    left = [names[number] for number in quiet if proofs[number] is None]
+    same = {names[number]: proofs[number] for number in quiet if proofs[number] is not None}
+    same |= windows([names[number] for number in quiet if proofs[number] is None])
     by = Counter(run for run, _ in filter(None, told.values()))
-    return {"failure": f"neither told nor proved equal: {'; '.join(left)}" if left else None,
-            "block": case["block"], "core": case["core"], "mutants": len(mutants), "told": by,
-            "golden": len(mutants) - len(quiet) - by[BROKEN] - by[OTHER],
-            "kinds": Counter(kind for _, kind in filter(None, told.values())),
-            "same": {names[number]: proofs[number] for number in quiet
-                     if proofs[number] is not None}, "left": left}
+    return _record(case, golden=len(mutants) - len(quiet) - by[BROKEN] - by[OTHER], told=by,
+                   kinds=Counter(kind for _, kind in filter(None, told.values())), **found,
+                   same=same, left=[names[number] for number in quiet
+                                    if names[number] not in same])
 
 
 def _sums(records: dict) -> dict:

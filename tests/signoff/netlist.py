@@ -2,7 +2,7 @@
 
 import json
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import count
 from pathlib import Path
 
@@ -23,8 +23,7 @@ proc
 flatten
 opt_clean
 memory_collect
-{fewer}memory_map -keepdc
-techmap
+{fewer}techmap
 dffunmap
 simplemap
 opt_clean
@@ -32,6 +31,8 @@ write_json core.json
 """
 # Of a vendor's memories, ports that never write and bits that nothing reads.
 _FEWER = "opt_expr\nopt_mem\nopt_clean\n"
+_MAP = "memory_map -keepdc\n"
+_BOX = "chtype -set product t:$mul\n"      # a cell that no map knows
 _GATES = {"$_AND_": "AB", "$_OR_": "AB", "$_XOR_": "AB", "$_MUX_": "ABS", "$_NOT_": "A"}
 
 
@@ -46,14 +47,22 @@ class Netlist:
         Output -> (input, value at power-up).
     names : dict of str to list of int
         Hierarchical name, as "loader.data" -> its nets, the lowest first.
+    boxes : list of (inputs, outputs)
+        What is left out: products, and what is read of a memory. The same inputs give the same
+        outputs, in a memory as long as nothing is written.
+    writes : list of (enables, data, address)
+        What is written to memories that are left out: an enable for each bit of the data.
     """
 
     gates: list
     registers: dict
     names: dict
+    boxes: list = field(default_factory=list)
+    writes: list = field(default_factory=list)
 
 
-def read_netlist(verilog: str, top: str, folder: Path, *, blocks: bool = False) -> Netlist:
+def read_netlist(verilog: str, top: str, folder: Path, *, blocks: bool = False,
+                 boxed: bool = False) -> Netlist:
     """Elaborate, flatten and map to gates, memories included.
 
     Parameters
@@ -64,18 +73,22 @@ def read_netlist(verilog: str, top: str, folder: Path, *, blocks: bool = False) 
         Existing, for files.
     blocks : bool
         Whether there are a vendor's blocks in it.
+    boxed : bool
+        Leave memories and products out.
     """
     if _CLEAR[1] in verilog:
         raise RuntimeError(f"Blocks of the core must be reset by the clock, not {_CLEAR[1]}")
     text = _CLEAR[0].sub("", _ABORT.sub(";", verilog.replace(*_OWN)))
     (folder / "core.v").write_text(text)
-    (folder / "core.ys").write_text(_SCRIPT.format(top=top, fewer=_FEWER if blocks else ""))
+    (folder / "core.ys").write_text(_SCRIPT.format(
+        top=top, fewer=(_FEWER if blocks else "") + (_BOX if boxed else _MAP)))
     status, _, tail = run_tool(find_tool("yosys", native=False), ["-q", "-l", "yosys.log",
                                                                   "core.ys"], folder=folder)
     if status:
         raise RuntimeError("Yosys gave up on the core:\n" + "\n".join(tail[-20:]))
     module = json.loads((folder / "core.json").read_text())["modules"][top]
     undefined = count(1 << 30)      # each is a net of its own, which may be anything
+    between = count(1 << 29)
 
     def nets(bits):
         return [bit if not isinstance(bit, str) else
@@ -89,7 +102,7 @@ def read_netlist(verilog: str, top: str, folder: Path, *, blocks: bool = False) 
         for bit, value in zip(bits, reversed(net["attributes"].get("init", "")), strict=False):
             if value in "01":
                 inits[bit] = int(value)
-    gates, registers = [], {}
+    gates, registers, boxes, writes = [], {}, [], []
     for cell in module["cells"].values():
         ports = {port: nets(bits) for port, bits in cell["connections"].items()}
         if cell["type"] == "$_DFF_P_":
@@ -97,9 +110,32 @@ def read_netlist(verilog: str, top: str, folder: Path, *, blocks: bool = False) 
         elif cell["type"] in _GATES:
             gates.append((cell["type"], tuple(ports[p][0] for p in _GATES[cell["type"]]),
                           ports["Y"][0]))
+        elif cell["type"] == "$_XNOR_":
+            gates += [("$_XOR_", (ports["A"][0], ports["B"][0]), net := next(between)),
+                      ("$_NOT_", (net,), ports["Y"][0])]
+        elif cell["type"] == "product":
+            boxes.append(((*ports["A"], *ports["B"]), tuple(ports["Y"])))
+        elif cell["type"] == "$mem_v2":
+            reads, written = _ports(cell["parameters"], ports)
+            boxes += reads
+            writes += written
         elif cell["type"] != "$scopeinfo":
             raise RuntimeError(f"The netlist holds a cell that is no gate: {cell['type']}")
-    return Netlist(gates=gates, registers=registers, names=names)
+    return Netlist(gates=gates, registers=registers, names=names, boxes=boxes, writes=writes)
+
+
+def _ports(parameters: dict, ports: dict) -> tuple:
+    """Of a memory, what is read and what is written, as in ``Netlist``."""
+    wide, address = int(parameters["WIDTH"], 2), int(parameters["ABITS"], 2)
+    if int(parameters["RD_CLK_ENABLE"], 2):
+        raise RuntimeError("A memory's read port must be without a register")
+
+    def words(port, bits):
+        return [tuple(ports[port][at:at + bits]) for at in range(0, len(ports[port]), bits)]
+
+    return ([*zip(words("RD_ADDR", address), words("RD_DATA", wide), strict=True)],
+            [*zip(words("WR_EN", wide), words("WR_DATA", wide), words("WR_ADDR", address),
+                  strict=True)])
 
 
 def cone(makers: dict, net: int, seen: set, stop=()) -> tuple:

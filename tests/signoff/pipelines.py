@@ -1,11 +1,12 @@
-"""What never is in a register, is never in its copies some cycles later."""
+"""What never is in the control's registers, nor in their copies some cycles later."""
 
 import re
 from itertools import product
 
+from .control_states import find_parts, never_in, states_of
 from .netlist import Netlist
 
-__all__ = ["carried"]
+__all__ = ["carried", "known_of_control"]
 
 STAGES = 64             # of a pipeline
 
@@ -51,3 +52,15 @@ def carried(netlist: Netlist, never: set) -> set:
         if not new:
             break
     return found
+
+
+def known_of_control(netlist: Netlist, verilog: str, top: str) -> set:
+    """Situations that no state of the control has, and those of its copies."""
+    known = set()
+    for parts in find_parts(netlist, verilog, top):
+        for part in parts:
+            states = states_of(netlist, part)
+            if states is not None:
+                known |= never_in(netlist, part, states)
+                break
+    return known | carried(netlist, known)

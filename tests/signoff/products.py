@@ -58,6 +58,7 @@ class Logic:
 
     def __init__(self, add_clause, fresh):
         self.clause, self.fresh = add_clause, fresh
+        self._both, self._differ = {}, {}       # what is made already
 
     def both(self, a: int, b: int) -> int:
         if -1 in (a, b) or a == -b:
@@ -66,10 +67,12 @@ class Logic:
             return b
         if b == 1:
             return a
-        y = self.fresh()
-        for clause in ([-a, -b, y], [a, -y], [b, -y]):
-            self.clause(clause)
-        return y
+        key = (a, b) if a < b else (b, a)
+        if key not in self._both:
+            y = self._both[key] = self.fresh()
+            for clause in ([-a, -b, y], [a, -y], [b, -y]):
+                self.clause(clause)
+        return self._both[key]
 
     def either(self, a: int, b: int) -> int:
         return -self.both(-a, -b)
@@ -81,10 +84,14 @@ class Logic:
             return a if b == -1 else -a
         if abs(a) == abs(b):
             return -1 if a == b else 1
-        y = self.fresh()
-        for clause in ([-a, -b, -y], [a, b, -y], [a, -b, y], [-a, b, y]):
-            self.clause(clause)
-        return y
+        sign = 1 if (a > 0) == (b > 0) else -1
+        key = (abs(a), abs(b)) if abs(a) < abs(b) else (abs(b), abs(a))
+        if key not in self._differ:
+            y = self._differ[key] = self.fresh()
+            a, b = key
+            for clause in ([-a, -b, -y], [a, b, -y], [a, -b, y], [-a, b, y]):
+                self.clause(clause)
+        return sign * self._differ[key]
 
     def pick(self, s: int, a: int, b: int) -> int:
         """b where s, else a."""

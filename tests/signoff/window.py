@@ -12,7 +12,7 @@ from pysat.solvers import Solver
 from .netlist import Netlist
 from .products import Logic, bound_product
 
-__all__ = ["FROM", "Window", "in_windows"]
+__all__ = ["FROM", "Window", "in_time", "in_windows"]
 
 SHORT, MIDDLE, LONG = 10, 20, 34    # cycles
 # In the first cycle of a window it must hold already what those before it have shown.
@@ -30,19 +30,19 @@ class Window:
     known : set of tuple of (int, int)
         Situations that never are.
     depth : int
-    powered : bool
-        True: cycle 0 is the first one after power-up, and all cycles are of a reset.
+    powered, reset : bool
+        True: cycle 0 is the first one after power-up; and all cycles are of a reset.
     """
 
     def __init__(self, netlist: Netlist, products: list, known, depth: int, *,
-                 powered: bool = False):
+                 powered: bool = False, reset: bool = False):
         self._solver, self._free, self.depth = Solver(name="cadical195"), 1, depth
         self._solver.add_clause([1])
         self._registers, self._powered = netlist.registers, powered
         self._makers = {out: (kind, inputs) for kind, inputs, out in netlist.gates}
         self._product = {net: product for product in products for net in product.p
                          if net in self._makers}
-        first = {0: -1, 1: 1} | ({netlist.names["rst"][0]: 1} if powered else {})
+        first = {0: -1, 1: 1} | ({netlist.names["rst"][0]: 1} if reset else {})
         self._literal = [dict(first) for _ in range(depth + 1)]
         self._logic = Logic(self._solver.add_clause, self._fresh)
         self._cubes = {}
@@ -148,12 +148,12 @@ class Window:
             -self._there(((net, value),), self.depth - 1), self._there(((net, value),), self.depth))
             for net, value in changes})
 
-    def absent(self, situations: list) -> set:
-        """Those that are in none of the cycles of the window's second half."""
+    def absent(self, situations: list, begin: int) -> set:
+        """Those that are in none of the cycles from ``begin`` on."""
         there = {}
         for cube in situations:
             there[cube] = -1
-            for cycle in range(self.depth // 2, self.depth + 1):
+            for cycle in range(begin, self.depth + 1):
                 there[cube] = self._logic.either(there[cube], self._there(cube, cycle))
         return self._drop(there)
 
@@ -167,6 +167,18 @@ class Window:
                     self._solver.add_clause([-given[cube], *(
                         -literal[net] if value else literal[net] for net, value in cube)])
         return self._drop(there, given)
+
+    def behind(self, nets: list) -> set:
+        """Those nets that are low in the last cycle, if all of them are low in those before it."""
+        for cycle in range(self.depth):
+            for net in nets:
+                self._solver.add_clause([-self._of(net, cycle)])
+        return self._drop({net: self._of(net, self.depth) for net in nets})
+
+    def must_be(self) -> None:
+        """RuntimeError if what is known contradicts itself: anything could be shown from it."""
+        if not self._solver.solve():
+            raise RuntimeError("A proof in vain: what is known of a window contradicts itself")
 
     def close(self) -> None:
         self._solver.delete()
@@ -183,13 +195,14 @@ def _ask(pipe, netlist, products, known, shown, depth, situations: list, changes
 
 def _ask_lasting(pipe, netlist, products, known, shown, depth, situations: list,
                  changes: list) -> None:
-    reset = Window(netlist, products, known, 2 * depth, powered=True)   # ``shown`` holds only later
+    # ``shown`` holds only later.
+    reset = Window(netlist, products, known, 2 * depth, powered=True, reset=True)
     window = Window(netlist, products, known | shown, depth)
-    pipe.send(window.lasting(sorted(reset.absent(situations))))
+    pipe.send(window.lasting(sorted(reset.absent(situations, depth))))
     pipe.close()
 
 
-def _in_time(question, seconds: int, *arguments) -> set:
+def in_time(question, seconds: int, *arguments) -> set:
     """What a process of its own finds in that time."""
     fork, found = multiprocessing.get_context("fork"), set()
     ours, theirs = fork.Pipe(duplex=False)
@@ -223,6 +236,6 @@ def in_windows(netlist: Netlist, products: list, known: set, situations: list,
     for question, depth, seconds, kinds in PLAN:
         left = [[one for one in every if one not in shown] if kinds in (kind, "both") else []
                 for kind, every in (("situations", situations), ("changes", changes))]
-        shown |= _in_time(question, seconds, netlist, products, known, shown & set(situations),
+        shown |= in_time(question, seconds, netlist, products, known, shown & set(situations),
                           depth, *left)
     return shown & set(situations), shown & set(changes)

@@ -1,0 +1,92 @@
+"""A mutant that differs where nobody looks: a proof over some cycles in a row, by a SAT solver.
+
+As in ``mutant_proofs`` the core and the mutant run side by side, and the mutant has copies of its
+own of the registers alone that may differ. A window begins with anything in those copies and in
+the core's registers, but for what is known never to be of the core's control. In all cycles but its
+last one no other register and no output differs, nor what is written to a memory; then none does in
+the last one. From power-up on, none does in the first cycles. So what a pipeline held before does
+not matter, and what hangs on its last cycles is seen.
+"""
+
+from pathlib import Path
+
+from .aiger_runs import simulate
+from .induction import Induction
+from .mutant_netlists import SELECT
+from .mutant_pair import Pair
+from .netlist import Netlist, read_netlist
+from .netlist_states import apart
+from .pipelines import known_of_control
+from .window import Window, in_time
+
+__all__ = ["Windows"]
+
+CYCLES = 600        # of the random runs that say which registers differ
+LONG = 36           # cycles of a window: products, sums and all element-wise steps are shorter
+ROUNDS = 25         # in each of which more registers turn out to differ
+SECONDS = 90        # for one window
+DONE = 0            # a net that never differs: with it an answer is whole
+
+
+def _begins(pipe, netlist: Netlist, known: set, nets: list) -> None:
+    """Into a pipe: what never differs in the first cycles from power-up on."""
+    window = Window(netlist, [], known, LONG, powered=True)
+    never = {net for (net, _), in window.absent([((net, 1),) for net in nets], 0)}
+    window.must_be()
+    pipe.send(never | {DONE})
+    pipe.close()
+
+
+def _goes_on(pipe, netlist: Netlist, known: set, nets: list) -> None:
+    """Into a pipe: what does not differ behind cycles in which nothing did."""
+    window = Window(netlist, [], known, LONG)
+    never = window.behind(nets)
+    window.must_be()
+    pipe.send(never | {DONE})
+    pipe.close()
+
+
+class Windows:
+    """Proofs about the mutants of one netlist.
+
+    Parameters
+    ----------
+    folder : Path
+        With ``mutants.v`` of ``make_mutants``.
+    top, verilog : str
+        The core without them.
+    shown : dict of str to str or None
+        Output -> the one that says that it is valid, if there is one.
+    """
+
+    def __init__(self, folder: Path, top: str, verilog: str, shown: dict):
+        core = read_netlist(verilog, top, folder)
+        self._pair = Pair(read_netlist((folder / "mutants.v").read_text(), top, folder,
+                                       boxed=True), core, SELECT, shown)
+        known = known_of_control(core, verilog, top)
+        proof = Induction(core, apart(core), known)
+        proof.close()
+        self._known = self._pair.translated(proof.never)
+
+    def prove(self, mutants: list) -> dict:
+        """Number of a mutant -> why it is the same as the core; None where that is not shown."""
+        graph, registers = self._pair.graph()
+        differ = simulate(graph, mutants, cycles=CYCLES)
+        return {mutant: None if differ[mutant] is None else
+                self._same(mutant, {registers[k] for k in differ[mutant]}) for mutant in mutants}
+
+    def _same(self, mutant: int, own: set) -> str | None:
+        for _ in range(ROUNDS):
+            own = self._pair.behind(own)
+            netlist, bad = self._pair.beside(mutant, own)
+            for question in (_begins, _goes_on):
+                never = in_time(question, SECONDS, netlist, self._known, list(bad))
+                left = {register for net, register in bad.items() if net not in never}
+                if DONE not in never or None in left:   # not in time, or an output that differs
+                    return None
+                if left:
+                    break
+            if not left:
+                return f"{len(own)} registers of its own, over {LONG} cycles"
+            own |= left
+        return None
