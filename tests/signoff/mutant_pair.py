@@ -68,7 +68,7 @@ class Pair:
     netlist : Netlist
         Of the core with all its mutants, boxed.
     core : Netlist
-        Of the core alone, memories and products included: how registers begin is told by it.
+        Of the core alone: how registers begin is told by it.
     select : str
         The input that chooses between them.
     shown : dict of str to str or None

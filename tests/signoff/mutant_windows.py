@@ -11,11 +11,9 @@ not matter, and what hangs on its last cycles is seen.
 from pathlib import Path
 
 from .aiger_runs import simulate
-from .induction import Induction
 from .mutant_netlists import SELECT
 from .mutant_pair import Pair
 from .netlist import Netlist, read_netlist
-from .netlist_states import apart
 from .pipelines import known_of_control
 from .window import Window, in_time
 
@@ -60,13 +58,10 @@ class Windows:
     """
 
     def __init__(self, folder: Path, top: str, verilog: str, shown: dict):
-        core = read_netlist(verilog, top, folder)
+        core = read_netlist(verilog, top, folder, boxed=True)
         self._pair = Pair(read_netlist((folder / "mutants.v").read_text(), top, folder,
                                        boxed=True), core, SELECT, shown)
-        known = known_of_control(core, verilog, top)
-        proof = Induction(core, apart(core), known)
-        proof.close()
-        self._known = self._pair.translated(proof.never)
+        self._known = self._pair.translated(known_of_control(core, verilog, top))
 
     def prove(self, mutants: list) -> dict:
         """Number of a mutant -> why it is the same as the core; None where that is not shown."""

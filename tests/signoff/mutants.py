@@ -131,7 +131,7 @@ def claims(records: dict) -> list:
         claim="The checks see what changes a core: a fault that none of them tells is none",
         check="faults in the netlist of each block, each run against golden, without and with "
               "pauses and behind resets, until one of its values, its cycles or its counters is "
-              "wrong; those that are left proved to be the same core by ABC",
+              "wrong; those that are left proved to be the same core, by ABC or a SAT solver",
         figure=f"{all_of['mutants']:,} mutants in {len(sums)} blocks: {all_of['golden']:,} told "
                f"by golden, {all_of['broken']} by input that golden says nothing of, "
                f"{all_of['same']} proved the same core, {all_of['left']} left",
@@ -159,6 +159,11 @@ def section(records: dict) -> str:
         "core and mutant run side by side, and ABC shows for every state that can be reached that "
         "no register and no output ever differs but those registers of which the mutant has a copy "
         "of its own. What memories and multipliers hold is left open in this where that suffices. "
+        "What ABC does not settle, a SAT solver is asked about windows of 36 cycles: behind so "
+        "many in which nothing else differed, whatever the mutant's own copies held in the first "
+        "of them, nothing else differs, nor what a memory takes up. It knows what the states of "
+        "the control never are; the same comes out of a memory or a product where the same went "
+        "in. "
         "The last column is the share of those told by golden among the mutants that are "
         "another core. Every mutant that is none stands in the results file by its name, with its "
         "proof; one that is neither told nor proved is a failure.",
