@@ -81,8 +81,12 @@ def trace_curve(codes, curve: Curve) -> np.ndarray:
     below = distance < 0
     distance = np.where(below, ~distance, distance)
     values = [_value(distance, side) for side in curve.sides]
-    value = saturate(np.where(below, values[1], values[0]), curve.out.width)
-    return np.maximum(value, 0) if curve.floor else value
+    return _bounded(np.where(below, values[1], values[0]), curve.floor, curve.out)
+
+
+def _bounded(value, floor: bool, out: Fixed) -> np.ndarray:
+    value = saturate(value, out.width)
+    return np.maximum(value, 0) if floor else value
 
 
 def _value(distance, side: Side) -> np.ndarray:
@@ -140,8 +144,7 @@ def _fits(side: Side, distances, wanted, floor: bool, out: Fixed) -> bool:
     """Within 1 LSB everywhere, with slopes that a multiplier of the usual width takes."""
     if np.abs(side.slope).max() >= 1 << (out.width + 1):
         return False
-    got = saturate(_value(distances, side), out.width)
-    got = np.maximum(got, 0) if floor else got
+    got = _bounded(_value(distances, side), floor, out)
     return bool(np.abs(got - wanted).max() <= 1)
 
 
@@ -162,12 +165,12 @@ def make_curve(function: Function, pre: Fixed, out: Fixed) -> Curve:
     bits, sides = pre.width - (split == 0), []
     for below, branch in zip((False, True), _branches(function), strict=True):
         count = split - pre.min if below else pre.max + 1 - split
+        if not count:                             # the border lies beyond the codes
+            sides.append(_side(np.zeros_like, made, below, 0, bits))
+            continue
         distances = np.arange(count, dtype=np.int64)
         codes = split - 1 - distances if below else split + distances
         wanted = exact(codes, function, pre, out)
-        if not count:                             # the border lies beyond the codes
-            branch, wanted = np.zeros_like, np.zeros(1)
-            distances = np.zeros(1, dtype=np.int64)
         for log2_segments in range(min(MAX_LOG2_SEGMENTS, bits) + 1):
             side = _side(branch, made, below, log2_segments, bits)
             if _fits(side, distances, wanted, floor, out):

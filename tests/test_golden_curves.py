@@ -122,6 +122,22 @@ def test_distances(alpha):
     assert np.array_equal(trace_curve(codes, curve), np.where(codes < alpha * 256, 0, codes))
     for side in curve.sides:
         assert len(side.base) << side.offset_bits == 1 << curve.distance_bits
+    for side, there in zip(curve.sides, (codes >= curve.split, codes < curve.split), strict=True):
+        assert there.any() or side.base.tolist() == side.slope.tolist() == [0]
+
+
+def test_lines_out_of_range():
+    """A line that is out of range as a whole is the range's end: however steep, it costs nothing.
+    """
+    pre, out = Fixed(width=15, frac=10), Fixed(width=8, frac=7)
+    above = make_curve(function_of("softplus", 0, 0), pre, out).sides[0]
+    below = make_curve(function_of("elu", 2.5, 0), pre, out).sides[1]
+    for side, name, sign in ((above, "softplus", 1), (below, "elu", -1)):
+        starts = sign * np.arange(len(side.base)) * 2.0 ** (side.offset_bits - pre.frac)
+        beyond = [abs(TEXT[name](x, 2.5, 0)) >= 1.0 for x in starts]
+        assert side.slope.astype(bool).tolist() == np.logical_not(beyond).tolist()
+        assert (side.base[beyond] == sign * 1024).all() and 0 < sum(beyond) < len(beyond)
+    assert len(above.base) == 32         # at half a unit each, a slope of 1 is too steep by itself
 
 
 @pytest.mark.parametrize("beta", [1e30, -1e30, 3.0, -3.0])
