@@ -81,8 +81,12 @@ def trace_curve(codes, curve: Curve) -> np.ndarray:
     below = distance < 0
     distance = np.where(below, ~distance, distance)
     values = [_value(distance, side) for side in curve.sides]
-    value = saturate(np.where(below, values[1], values[0]), curve.out.width)
-    return np.maximum(value, 0) if curve.floor else value
+    return _bounded(np.where(below, values[1], values[0]), curve.floor, curve.out)
+
+
+def _bounded(value, floor: bool, out: Fixed) -> np.ndarray:
+    value = saturate(value, out.width)
+    return np.maximum(value, 0) if floor else value
 
 
 def _value(distance, side: Side) -> np.ndarray:
@@ -108,9 +112,10 @@ def _branches(function: Function) -> tuple:
     return (lambda x: x) if function.activation is Activation.ELU else whole, whole
 
 
-def _side(branch, curve: dict, sign: int, log2_segments: int, bits: int) -> Side:
+def _side(branch, curve: dict, below: bool, log2_segments: int, bits: int) -> Side:
     """Lines through ``branch`` at so many segments' ends, moved by half of what the chords miss."""
-    pre, out, first = curve["pre"], curve["out"], curve["split"] - (sign < 0)
+    pre, out, first = curve["pre"], curve["out"], curve["split"] - below
+    sign = -1 if below else 1
     segments, offset_bits = 1 << log2_segments, bits - log2_segments
     width = 1 << offset_bits
     ends = branch((first + sign * np.arange(segments + 1) * width) * pre.step)
@@ -139,8 +144,7 @@ def _fits(side: Side, distances, wanted, floor: bool, out: Fixed) -> bool:
     """Within 1 LSB everywhere, with slopes that a multiplier of the usual width takes."""
     if np.abs(side.slope).max() >= 1 << (out.width + 1):
         return False
-    got = saturate(_value(distances, side), out.width)
-    got = np.maximum(got, 0) if floor else got
+    got = _bounded(_value(distances, side), floor, out)
     return bool(np.abs(got - wanted).max() <= 1)
 
 
@@ -159,16 +163,16 @@ def make_curve(function: Function, pre: Fixed, out: Fixed) -> Curve:
     floor = function.activation is Activation.HARD_SIGMOID
     made = {"function": function, "pre": pre, "out": out, "split": split, "floor": floor}
     bits, sides = pre.width - (split == 0), []
-    for sign, branch in zip((1, -1), _branches(function), strict=True):
-        count = (pre.max - split + 1) if sign > 0 else split - pre.min
-        distances = np.arange(count, dtype=np.int64)
-        codes = split + distances if sign > 0 else split - 1 - distances
-        wanted = exact(codes, function, pre, out)
+    for below, branch in zip((False, True), _branches(function), strict=True):
+        count = split - pre.min if below else pre.max + 1 - split
         if not count:                             # the border lies beyond the codes
-            branch, wanted = np.zeros_like, np.zeros(1)
-            distances = np.zeros(1, dtype=np.int64)
+            sides.append(_side(np.zeros_like, made, below, 0, bits))
+            continue
+        distances = np.arange(count, dtype=np.int64)
+        codes = split - 1 - distances if below else split + distances
+        wanted = exact(codes, function, pre, out)
         for log2_segments in range(min(MAX_LOG2_SEGMENTS, bits) + 1):
-            side = _side(branch, made, sign, log2_segments, bits)
+            side = _side(branch, made, below, log2_segments, bits)
             if _fits(side, distances, wanted, floor, out):
                 break
         else:

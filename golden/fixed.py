@@ -95,7 +95,7 @@ def round_shift(values, shift) -> np.ndarray:
 
     Parameters
     ----------
-    values : int64 array
+    values : int64 array, at most 62 bits, shifted to the left or not
     shift : int or int64 array that broadcasts
         A negative shift multiplies by 2**-shift, exactly.
 
@@ -106,8 +106,8 @@ def round_shift(values, shift) -> np.ndarray:
     values = np.asarray(values, dtype=np.int64)
     shift = np.asarray(shift, dtype=np.int64)
     right, left = np.maximum(shift, 0), np.maximum(-shift, 0)
-    half = np.where(right > 0, np.int64(1) << np.maximum(right - 1, 0), np.int64(0))
-    return ((values << left) + half) >> right
+    # One more bit is kept and rounded away: right for any shift, beyond a word's bits too.
+    return (((values << (left + 1)) >> right) + 1) >> 1
 
 
 def saturate(values, width: int) -> np.ndarray:

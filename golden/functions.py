@@ -82,7 +82,9 @@ def evaluate(function: Function, x) -> np.ndarray:
 
 
 def limits_of(function: Function) -> tuple:
-    """(lowest, highest) value that the function can come to, over all numbers."""
+    """(lowest, highest) value that the function comes near to, over all numbers; infinite unless
+    both ends are finite.
+    """
     bounded = {Activation.SIGMOID: (0.0, 1.0), Activation.HARD_SIGMOID: (0.0, 1.0),
                Activation.TANH: (-1.0, 1.0), Activation.SOFTSIGN: (-1.0, 1.0),
                Activation.SCALED_TANH: (-abs(function.alpha), abs(function.alpha))}

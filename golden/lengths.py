@@ -29,7 +29,7 @@ def check_lengths(lengths, steps: int) -> np.ndarray:
 
 def mask(lengths: np.ndarray | None, shape: tuple) -> np.ndarray:
     """Which steps there are, bool (B, T); shape : (B, T, ...)."""
-    if lengths is None or shape[1] == 1:
+    if lengths is None:
         return np.ones(shape[:2], dtype=bool)
     return np.arange(shape[1]) < np.asarray(lengths)[:, None]
 

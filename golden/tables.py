@@ -154,7 +154,8 @@ def line_error(table: TanhTable) -> float:
 
 @lru_cache
 def make_table(pre: Fixed, out: Fixed) -> TanhTable:
-    """The smallest table that is within 1 LSB for both functions over every input code.
+    """The smallest table, of two lines at least and two codes a line, that is within 1 LSB for both
+    functions over every input code.
 
     For words wider than any hardware takes, which only golden runs, ``line_error`` shows it, up to
     the table's reach.
@@ -162,7 +163,7 @@ def make_table(pre: Fixed, out: Fixed) -> TanhTable:
     Raises
     ------
     ValueError
-        If none with up to 2**12 segments (2**15 for golden alone) is.
+        If none with up to 2**12 segments (2**16 for golden alone) is.
     """
     if pre.width > EXHAUSTIVE:
         for log2_segments in range(MAX_LOG2_SEGMENTS, FINE_LOG2_SEGMENTS + 1):
@@ -171,7 +172,7 @@ def make_table(pre: Fixed, out: Fixed) -> TanhTable:
                 return table
         raise ValueError(f"No table of up to {1 << FINE_LOG2_SEGMENTS} segments is within 1 LSB "
                          f"for input {pre} and output {out}")
-    for log2_segments in range(1, min(MAX_LOG2_SEGMENTS, pre.frac + 3) + 1):
+    for log2_segments in range(1, min(MAX_LOG2_SEGMENTS, pre.width - 2) + 1):
         table = _build(pre, out, log2_segments)
         if all(worst_error(table, f) <= 1 for f in (Activation.TANH, Activation.SIGMOID)):
             return table

@@ -68,6 +68,9 @@ def test_float_values(name):
         assert np.allclose(got, wanted, rtol=1e-12, atol=1e-15)
         low, high = limits_of(function)
         assert (got >= low).all() and (got <= high).all()
+        if np.isfinite(high):                          # and no further away than it comes
+            far = [TEXT[name](v, alpha, beta) for v in (-500.0, 500.0)]
+            assert (low, high) == pytest.approx((min(far), max(far)), abs=0.01)
 
 
 def test_exact_where_straight():
@@ -81,11 +84,89 @@ def test_exact_where_straight():
         assert np.array_equal(got, np.clip(wanted, out.min, out.max))
 
 
+def nodes_of(side) -> np.ndarray:
+    """Where lines meet, and both ends."""
+    assert np.array_equal(side.base[:-1] + side.slope[:-1], side.base[1:])
+    return np.append(side.base, side.base[-1] + side.slope[-1]) / 8
+
+
+@pytest.mark.parametrize("row", [("softplus", 0, 0), ("scaled_tanh", 0.8, 1.3), ("elu", 1.0, 0)])
+def test_borders(row):
+    """The first is the function; the others half of what the chords beside them miss away from it.
+    """
+    pre, out = Fixed(width=13, frac=11), Fixed(width=16, frac=13)
+    curve, (name, alpha, beta) = make_curve(function_of(*row), pre, out), row
+    for side, first, sign in zip(curve.sides, (0, -1), (1, -1), strict=True):
+        def at(segments, side=side, first=first, sign=sign):
+            code = first + sign * segments * 2 ** side.offset_bits
+            return TEXT[name](code * 2.0 ** -pre.frac, alpha, beta) * 2 ** out.frac
+
+        lines = len(side.base)
+        miss = [at(k + 0.5) - (at(k) + at(k + 1)) / 2 for k in range(lines)]
+        moved = [0.0, *((a + b) / 4 for a, b in zip(miss, miss[1:], strict=False)), miss[-1] / 2]
+        wanted = [at(k) + by for k, by in enumerate(moved)]
+        assert np.abs(nodes_of(side) - wanted).max() < 0.51 / 8
+        assert max(map(abs, miss)) > 0.5 or not any(miss)  # a straight side
+
+
+@pytest.mark.parametrize("alpha", [1.0, -0.3, 0.0, 2.0 ** -8, -(2.0 ** -8), 3.99, -4.0, 1e3, -1e3])
+def test_distances(alpha):
+    """Those of every code from the border fit the bits there are for them, of which none is spare.
+    """
+    pre = Fixed(width=11, frac=8)
+    curve = make_curve(function_of("thresholded_relu", alpha, 0), pre, Fixed(width=11, frac=8))
+    codes = np.arange(pre.min, pre.max + 1)
+    assert curve.split == min(max(np.ceil(alpha * 256), -1024), 1024)
+    farthest = np.where(codes < curve.split, curve.split - 1 - codes, codes - curve.split).max()
+    assert curve.distance_bits == int(farthest).bit_length()
+    assert np.array_equal(trace_curve(codes, curve), np.where(codes < alpha * 256, 0, codes))
+    for side in curve.sides:
+        assert len(side.base) << side.offset_bits == 1 << curve.distance_bits
+    for side, there in zip(curve.sides, (codes >= curve.split, codes < curve.split), strict=True):
+        assert there.any() or side.base.tolist() == side.slope.tolist() == [0]
+
+
+def test_lines_out_of_range():
+    """A line that is out of range as a whole is the range's end: however steep, it costs nothing.
+    """
+    pre, out = Fixed(width=15, frac=10), Fixed(width=8, frac=7)
+    above = make_curve(function_of("softplus", 0, 0), pre, out).sides[0]
+    below = make_curve(function_of("elu", 2.5, 0), pre, out).sides[1]
+    for side, name, sign in ((above, "softplus", 1), (below, "elu", -1)):
+        starts = sign * np.arange(len(side.base)) * 2.0 ** (side.offset_bits - pre.frac)
+        beyond = [abs(TEXT[name](x, 2.5, 0)) >= 1.0 for x in starts]
+        assert side.slope.astype(bool).tolist() == np.logical_not(beyond).tolist()
+        assert (side.base[beyond] == sign * 1024).all() and 0 < sum(beyond) < len(beyond)
+    assert len(above.base) == 32         # at half a unit each, a slope of 1 is too steep by itself
+
+
+@pytest.mark.parametrize("beta", [1e30, -1e30, 3.0, -3.0])
+@pytest.mark.parametrize("width", [8, 16, 50])
+def test_far_beyond_the_range(beta, width):
+    """Values that no integer of the machine holds come out as the ends of the range."""
+    pre, out = Fixed(width=6, frac=3), Fixed(width=width, frac=min(width - 1, 48))
+    got = trace_curve(np.arange(-32, 32), make_curve(function_of("affine", 0.0, beta), pre, out))
+    assert (got == (out.max if beta > 0 else out.min)).all()
+
+
 def test_too_steep():
     fine = Fixed(width=20, frac=15)
     with pytest.raises(ValueError, match=r"^no table of up to 4096 lines a side is within 1 LSB "
                                          r"for scaled_tanh\(1, 800\) from Q4.15 to Q0.17$"):
         make_curve(function_of("scaled_tanh", 1.0, 800.0), fine, Fixed(width=18, frac=17))
+
+
+@pytest.mark.parametrize(("beta", "width", "lines"), [(3.0, 20, 12), (6.0, 20, None),
+                                                      (4.0, 8, None)])
+def test_most_lines(beta, width, lines):
+    """2**12 a side, however many codes there are, and no more than there are codes."""
+    function, pre = function_of("scaled_tanh", 1.0, beta), Fixed(width=width, frac=width - 5)
+    if lines:
+        curve = make_curve(function, pre, Fixed(width=18, frac=17))
+        assert len(curve.sides[0].base) == 1 << lines
+    else:
+        with pytest.raises(ValueError, match="^no table of up to 4096 lines a side is within"):
+            make_curve(function, pre, Fixed(width=18, frac=17))
 
 
 CELLS = {

@@ -37,6 +37,14 @@ def test_round_shift_wide(value, shift):
     assert int(round_shift(value, shift)) == expected
 
 
+@pytest.mark.parametrize("shift", [61, 62, 63, 64, 65, 66, 80, 127, 300])
+def test_round_shift_beyond_the_word(shift):
+    """As cells of tiny values have it: nothing is left, of -1 neither."""
+    ends = [-(1 << 61), -(1 << 60) - 1, -(1 << 60), -5, -1, 0, 1, 5, 1 << 60, (1 << 61) - 1]
+    expected = [floor(Fraction(v, 1 << shift) + Fraction(1, 2)) for v in ends]
+    assert round_shift(np.array(ends), shift).tolist() == expected
+
+
 @pytest.mark.parametrize("width", range(1, 9))
 def test_saturate_every_value(width):
     values = np.arange(-600, 600)
@@ -80,6 +88,7 @@ def test_fixed_names():
     assert (fmt.min, fmt.max, fmt.step) == (-32768, 32767, 2 ** -12)
     assert (fmt.q, str(fmt), fmt.ap_fixed) == ("Q3.12", "Q3.12", "fixed<16,4>")
     assert Fixed(width=8, frac=10).q == "Q-3.10"
+    assert Fixed(width=1, frac=0).max == 0 and Fixed(width=62, frac=0).max == (1 << 61) - 1
     assert fmt.to_float(np.array([4096, -2048])).tolist() == [1.0, -0.5]
 
 

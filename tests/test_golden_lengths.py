@@ -10,24 +10,27 @@ from golden.model import Codes, run_golden
 LENGTHS = np.array([3, 1, 5, 3, 2])
 LAYERS = {"lstm": (("lstm", 4), ("linear", 2, "tanh")), "last": (("gru", 3), ("linear", 2, "last")),
           "mean": (("rnn", 4), ("mean", 4)), "max": (("gru", 3), ("max", 3), ("linear", 2, "last"))}
+ONCE = {"lstm": [False, False], "last": [False, True], "mean": [False, True],
+        "max": [False, True, True]}  # which give one result a sequence
 
 
-@pytest.mark.parametrize("layers", LAYERS.values(), ids=LAYERS)
-def test_each_as_alone(layers):
-    net = make_network(*layers, scale=3.0)
+@pytest.mark.parametrize("name", LAYERS)
+def test_each_as_alone(name):
+    net = make_network(*LAYERS[name], scale=3.0, inputs=3)
     integer, codes = make_integer(net, make_batch(net, 5, 5))
+    assert codes.steps == 25 and once(net.layers) == once(integer.layers) == ONCE[name]
+    assert Codes(x=codes.x[:, :2]).steps == 10
     codes.lengths = LENGTHS
     whole = run_golden(integer, codes, keep=None)
     assert codes.steps == LENGTHS.sum() and len(codes) == 5
     for k, steps in enumerate(LENGTHS):
         alone = run_golden(integer, Codes(x=codes.x[k:k + 1, :steps]), keep=None)
-        for got, single, wanted in zip(whole.signals, once(integer.layers), alone.signals,
-                                       strict=True):
+        for got, single, wanted in zip(whole.signals, ONCE[name], alone.signals, strict=True):
             assert got.keys() == wanted.keys()
-            for name, values in wanted.items():
-                assert got[name].shape[1] == (1 if single else 5)
-                assert np.array_equal(got[name][k, :values.shape[1]], values[0]), name
-                assert not got[name][k, values.shape[1]:].any()
+            for signal, values in wanted.items():
+                assert got[signal].shape[1] == (1 if single else 5)
+                assert np.array_equal(got[signal][k, :values.shape[1]], values[0]), signal
+                assert not got[signal][k, values.shape[1]:].any()
         assert whole.saturations[k] == alone.saturations[0]
 
 
@@ -50,6 +53,9 @@ def test_where_a_sequence_is():
     assert mask(LENGTHS, values.shape).tolist() == [[t < n for t in range(5)] for n in LENGTHS]
     assert mask(None, values.shape).all() and mask(None, values.shape).shape == (5, 5)
     assert mask(LENGTHS, (5, 1, 2)).tolist() == [[True]] * 5
+    assert mask(LENGTHS, (5, 5, 1)).tolist() == mask(LENGTHS, (5, 5)).tolist()
+    assert mask(np.array([1, 2]), (2, 2, 3)).tolist() == [[True, False], [True, True]]
+    assert mask(np.array([2]), (1, 4, 3)).tolist() == [[True, True, False, False]]
 
 
 def test_runs_of_each_length():
@@ -64,10 +70,15 @@ def test_runs_of_each_length():
     assert seen == [([1], 1), ([4], 2), ([0, 3], 3), ([2], 5)]
     assert a["a"][:, :, 0].tolist() == [[n] * n + [0] * (5 - n) for n in LENGTHS.tolist()]
     assert n["n"].tolist() == [0, 10, 20, 30, 40]
+    with pytest.raises(ValueError, match="zip"):
+        for_each_length(LENGTHS, 5, [False] * 3, run)
 
 
-@pytest.mark.parametrize("lengths", [[0, 1], [1, 6], [[1, 2]], [1.0, 2.0], []])
+@pytest.mark.parametrize("lengths", [[0, 1], [1, 6], [[1, 2]], [1.0, 2.0], [],
+                                     np.array([], dtype=np.int64), [0], [6], 3])
 def test_lengths_wrong(lengths):
     with pytest.raises(ValueError, match=r"^Lengths must be integers from 1 to 5, one a sequence"):
         check_lengths(lengths, 5)
     assert check_lengths([1, 5], 5).tolist() == [1, 5]
+    assert check_lengths([4], 5).tolist() == [4] and check_lengths([1], 1).dtype == np.int64
+    assert check_lengths(np.array([2], dtype=np.uint8), 5).dtype == np.int64

@@ -1,5 +1,8 @@
 """Mean and maximum over the steps, in both arithmetics."""
 
+from fractions import Fraction
+from math import floor
+
 import numpy as np
 import pytest
 from networks import make_batch, make_integer, make_network
@@ -26,6 +29,20 @@ def test_mean_is_within_one_of_the_exact_one(width, steps):
     assert (mean[0] == low).all() and (mean[1] == high).all()
 
 
+@pytest.mark.parametrize("steps", [3, 5, 6, 7, 100, 129])
+def test_mean_is_the_product_that_the_hardware_forms(steps):
+    """The sum over 2**e with 2 more bits, times the reciprocal's 17 bits; each rounded half up."""
+    def nearest(value):
+        return floor(value + Fraction(1, 2))
+
+    codes = np.random.default_rng(steps).integers(-(1 << 17), 1 << 17, size=(40, steps, 5))
+    power = next(2 ** e for e in range(9) if 2 ** e >= steps)
+    inverse = Fraction(nearest(Fraction(power << 17, steps)), 1 << 17)
+    for total, mean in zip(codes.sum(axis=1).ravel(), pool_codes(codes, Cell.MEAN, 18).ravel(),
+                           strict=True):
+        assert mean == nearest(Fraction(nearest(Fraction(int(total) * 4, power)), 4) * inverse)
+
+
 def test_reciprocals():
     """Each fits its bits, and is the nearest one."""
     for steps in [*range(1, 3000), 65535, 65536]:
@@ -39,6 +56,8 @@ def test_reciprocals():
 def test_too_many_steps():
     with pytest.raises(ValueError, match="at most 65536 steps, not 65537"):
         pool_codes(np.zeros((1, MAX_MEAN_STEPS + 1, 1), np.int64), Cell.MEAN, 8)
+    assert pool_codes(np.full((1, 1 << 16, 1), 7), Cell.MEAN, 8).tolist() == [[7]]
+    assert pool_codes(np.full((1, MAX_MEAN_STEPS + 1, 1), 7), Cell.MAX, 8).tolist() == [[7]]
 
 
 def test_pools_in_a_network():

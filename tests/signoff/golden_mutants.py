@@ -23,10 +23,11 @@ QUICK = 6
 SECONDS = 120  # after which a changed golden is taken to have no end
 MOST_REASONS = 40
 # File -> the tests that are likeliest to tell; the others come after them.
-FILES = {"fixed": ("fixed", "model"), "model": ("model", "lengths"), "cells": ("model",),
+FILES = {"fixed": ("fixed", "model"), "model": ("model", "lengths"), "cells": ("cells", "model"),
          "functions": ("curves", "model"), "tables": ("tables",), "curves": ("curves",),
          "pool": ("pool", "lengths"), "lengths": ("lengths",), "reads": ("reverse", "model")}
-TESTS = ("fixed", "lengths", "pool", "reverse", "model", "curves", "tables", "quantise")
+TESTS = ("fixed", "cells", "lengths", "pool", "reverse", "counts", "model", "curves", "tables",
+         "quantise")
 
 
 def cases(quick: bool) -> list:
