@@ -24,12 +24,12 @@ def _config(*layers, **fields) -> Config:
 
 
 SMOKE = {
-    "lstm": _config(("lstm", 7), ("linear", 3, True), seed=101, inputs=3, lanes=4),
+    "lstm": _config(("lstm", 7), ("linear", 3, True), seed=304, inputs=3, lanes=4),
     "lstm2": _config(("lstm", 6), ("lstm", 5), seed=102, inputs=4, lanes=5, act_width=12,
                      weight_width=6, cell_width=20, loads=True, returns=True),
-    "lstm-peephole": _config(("lstm", 6), seed=103, inputs=2, lanes=4, special=1),
-    "gru": _config(("gru", 9), ("linear", 2, "tanh"), seed=104, inputs=5, lanes=3, cols=2),
-    "gru-before": _config(("gru_reset_before", 6), ("linear", 3), seed=105, inputs=3, lanes=6,
+    "lstm-peephole": _config(("lstm", 6), seed=220, inputs=2, lanes=4, special=1),
+    "gru": _config(("gru", 9), ("linear", 2, "tanh"), seed=207, inputs=5, lanes=3, cols=2),
+    "gru-before": _config(("gru_reset_before", 6), ("linear", 3), seed=200, inputs=3, lanes=6,
                           posts=2, cols=2, act_width=10),
     "rnn-relu": _config(("rnn", 11, "relu"), ("linear", 4, True), seed=106, inputs=6, lanes=8,
                         weight_width=12, operand_width=18),
@@ -37,13 +37,13 @@ SMOKE = {
         ("lstm", 5), ("lstm", 5), ("gru", 4), ("linear", 3), seed=107, inputs=3, lanes=4,
         links=(_PLAIN, ((-1,), True, False), ((0, 1), False, False), ((2,), False, False)),
         max_steps=32),
-    "tokens-argmax": _config(("gru", 6), ("linear", 5), seed=108, inputs=4, tokens=9, argmax=True,
+    "tokens-argmax": _config(("gru", 6), ("linear", 5), seed=211, inputs=4, tokens=9, argmax=True,
                              lanes=4),
     "shallow-wide": _config(("lstm", 5), seed=109, inputs=4, lanes=20, cols=5, posts=5, wide=True,
                             pipeline="shallow"),
-    "packed": _config(("lstm", 8), ("linear", 3), seed=110, inputs=3, lanes=8, pack=True),
-    "ecp5": _config(("lstm", 8), ("linear", 3), seed=111, inputs=3, lanes=8, family="ecp5"),
-    "ice40": _config(("gru", 7), ("linear", 3, True), seed=112, inputs=4, lanes=4,
+    "packed": _config(("lstm", 8), ("linear", 3), seed=212, inputs=3, lanes=8, pack=True),
+    "ecp5": _config(("lstm", 8), ("linear", 3), seed=214, inputs=3, lanes=8, family="ecp5"),
+    "ice40": _config(("gru", 7), ("linear", 3, True), seed=226, inputs=4, lanes=4,
                      operand_width=16, load_weights=True, family="ice40"),
 }
 

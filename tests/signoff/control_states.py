@@ -14,7 +14,7 @@ import numpy as np
 from .netlist import Netlist, compiled, cone
 from .netlist_states import control
 
-__all__ = ["Part", "find_parts", "never_in", "states_of"]
+__all__ = ["Part", "find_part", "find_parts", "never_in", "states_of"]
 
 MOST_INPUTS = 10
 LANES = 1 << 18         # of states and inputs that are looked at together
@@ -30,9 +30,15 @@ _DUAL = {"$_AND_": ("h[{0}]&h[{1}]", "l[{0}]|l[{1}]"),
          "$_MUX_": ("l[{2}]&h[{0}]|h[{2}]&h[{1}]", "l[{2}]&l[{0}]|h[{2}]&l[{1}]")}
 # Modules, and registers besides theirs. If a part has too many states, the ones behind it serve.
 _COPIES = r"(loaded|pass_tag)_q\d+"
-_PARTS = (((("sequencer", "drain", "weights"), _COPIES), (("sequencer", "weights"), None),
-           (("sequencer",), None)),
-          ((("output", "output.buffer"), None),), ((("loader",), None),), ((("dump",), None),))
+_PARTS = (
+    ({"modules": ("sequencer", "drain", "weights"), "copies": _COPIES},
+     {"modules": ("sequencer", "weights")}, {"modules": ("sequencer",)}),
+    ({"modules": ("output", "output.buffer")},), ({"modules": ("loader",)},),
+    ({"modules": ("dump",)},),
+    # A bank is free again when its step has run: only the two together know when.
+    ({"modules": ("loader", "sequencer"), "without": r"loader\.(first\d|last\d|starting)",
+      "through": r"sequencer\.step_ready|loader\.(start|release|idle)",
+      "ends": ("output.room", "dump.idle")},))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,22 +62,43 @@ def _ports(verilog: str, top: str) -> tuple:
 
 def find_parts(netlist: Netlist, verilog: str, top: str) -> list:
     """Parts of a core, each with smaller ones to take its place: a list of lists of ``Part``."""
-    inputs, variables = _ports(verilog, top)
-    free, found = control(netlist), []
+    ports, free = _ports(verilog, top), control(netlist)
+    found = []
     for choices in _PARTS:
-        parts = []
-        for modules, copies in choices:
-            inner = {net for module in modules for name in variables.get(module, ())
-                     for net in netlist.names.get(f"{module}.{name}", ())}
-            inner |= {net for name, nets in netlist.names.items()
-                      if copies and re.fullmatch(copies, name) for net in nets}
-            outer = {net for module in modules for name in inputs.get(module, ())
-                     for net in netlist.names.get(f"{module}.{name}", ())}
-            kept = {net for net in inner & free if netlist.registers[net][1] is not None}
-            if kept:
-                parts.append(Part(registers=tuple(sorted(kept)), cut=frozenset(outer - kept)))
-        found.append(parts)
+        parts = [_part(netlist, ports, free, frozenset(), **choice) for choice in choices]
+        found.append([part for part in parts if part.registers])
     return found
+
+
+def find_part(netlist: Netlist, verilog: str, top: str, *, own: set, **choice) -> Part:
+    """One part, as ``_PARTS`` describes them, with registers of its own."""
+    return _part(netlist, _ports(verilog, top), control(netlist), own, **choice)
+
+
+def _part(netlist: Netlist, ports: tuple, free: set, own: set, *, modules: tuple,
+          copies: str | None = None, also: str = "", without: str = "", through: str = "",
+          ends: tuple = ()) -> Part:
+    """Of those modules' registers and copies that hang on no data, and ``also`` some that do; but
+    ``without`` some. Where it ends: at the modules' inputs, but for those that are made ``through``
+    gates outside, which end at ``ends`` at the latest.
+    """
+    def nets(declared):
+        return {f"{module}.{name}": netlist.names.get(f"{module}.{name}", ())
+                for module in modules for name in declared.get(module, ())}
+
+    inputs, variables = map(nets, ports)
+    inner = {net for some in variables.values() for net in some}
+    inner |= {net for name, some in netlist.names.items()
+              if copies and re.fullmatch(copies, name) for net in some}
+    free = free | own | {net for name, some in variables.items() if re.fullmatch(also, name)
+                         for net in some if net in netlist.registers}
+    inner -= {net for name, some in netlist.names.items()
+              if re.fullmatch(without, name) for net in some}
+    outer = {net for name, some in inputs.items() if not re.fullmatch(through, name)
+             for net in some}
+    outer |= {net for name in ends for net in netlist.names.get(name, ())}
+    kept = {net for net in inner & free | own if netlist.registers[net][1] is not None}
+    return Part(registers=tuple(sorted(kept)), cut=frozenset(outer - kept))
 
 
 def _inside(makers: dict, kept: set, net: int) -> bool:
@@ -109,8 +136,8 @@ def _dual(order: list) -> list:
     return compiled(lines, "h, l")
 
 
-def states_of(netlist: Netlist, part: Part, *, most: int = 400_000,
-              seconds: float = 15.0) -> np.ndarray | None:
+def states_of(netlist: Netlist, part: Part, *, most: int = 1_500_000,
+              seconds: float = 60.0) -> np.ndarray | None:
     """All states, uint8 (states, registers); None if there are too many, or one is not known.
 
     What is undefined in the netlist may be either value; it must not come to a register.

@@ -3,6 +3,7 @@
 import re
 from pathlib import Path
 
+from .control_credits import credit_facts
 from .control_states import find_parts, never_in, states_of
 from .coverage_points import Point
 from .coverage_text import Situations
@@ -65,6 +66,28 @@ def _cells(netlist: Netlist, missed: set) -> list:
     return found
 
 
+_MEMORY = re.compile(r"(  reg \[[\d:]+\] (\S+) +)\[(\d+):0\];")
+
+
+def _whole(lines: list, written: set) -> str:
+    """The core, its memories that nothing writes with a power of two of words.
+
+    What is read behind the last word, by an address that has run to its end, is 0, as Verilator has
+    it; to Yosys it may be anything. Nothing takes it up.
+    """
+    text, more = [], ()
+    for number, line in enumerate(lines, 1):
+        if number not in written and (found := _MEMORY.fullmatch(line)):
+            words = int(found[3]) + 1
+            last = (1 << (words - 1).bit_length()) - 1
+            line = f"{found[1]}[{last}:0];"
+            more = [f"    {found[2]}[{k}] = 0;" for k in range(words, last + 1)]
+        text.append(line)
+        if more and line == "  initial begin":
+            text, more = text + more, ()
+    return "\n".join(text) + "\n"
+
+
 def waive(points: dict, verilog: str, models: str, top: str, folder: Path) -> tuple:
     """Rules for points.
 
@@ -86,9 +109,11 @@ def waive(points: dict, verilog: str, models: str, top: str, folder: Path) -> tu
         For each rule, points that it would waive and that were reached.
     """
     lines = verilog.splitlines()
-    netlist = read_netlist(verilog + models, top, folder, blocks=bool(models.strip()))
+    written = _written(lines)
+    netlist = read_netlist(_whole(lines, written) + models, top, folder,
+                           blocks=bool(models.strip()))
     nets, situations = _Nets(netlist), Situations(verilog, netlist.names)
-    waived, ways, bits, written = {}, {}, {}, _written(lines)
+    waived, ways, bits = {}, {}, {}
     hit = {START: [str(point) for point, count in points.items()
                    if count and _starts(point, lines)],
            ROM: [str(point) for point, count in points.items()
@@ -114,6 +139,7 @@ def waive(points: dict, verilog: str, models: str, top: str, folder: Path) -> tu
             if states is not None:
                 known |= never_in(netlist, part, states)
                 break
+    known |= credit_facts(netlist, verilog, top, known)
     known |= carried(netlist, known)
     proof = Induction(netlist, [*dict.fromkeys([*wanted, *cells, *apart(netlist)])], known)
     constant = {net for net in bits.values() if net is not None

@@ -16,7 +16,8 @@ __all__ = ["FROM", "Window", "in_windows"]
 
 SHORT, MIDDLE, LONG = 10, 20, 34    # cycles
 # In the first cycle of a window it must hold already what those before it have shown.
-FROM = 2 * MIDDLE + LONG + 1
+LATER = 2 * MIDDLE + LONG
+FROM = LATER + LONG + 1
 GROUP = 40              # questions at once
 
 
@@ -31,18 +32,21 @@ class Window:
         Situations that never are.
     depth : int
     powered : bool
-        True: cycle 0 is the first one after power-up, and all cycles are of a reset.
+        True: cycle 0 is the first one after power-up.
+    reset : bool
+        With ``powered``: all cycles are of a reset.
     """
 
     def __init__(self, netlist: Netlist, products: list, known, depth: int, *,
-                 powered: bool = False):
+                 powered: bool = False, reset: bool = True):
         self._solver, self._free, self.depth = Solver(name="cadical195"), 1, depth
         self._solver.add_clause([1])
         self._registers, self._powered = netlist.registers, powered
         self._makers = {out: (kind, inputs) for kind, inputs, out in netlist.gates}
         self._product = {net: product for product in products for net in product.p
                          if net in self._makers}
-        first = {0: -1, 1: 1} | ({netlist.names["rst"][0]: 1} if powered else {})
+        first = {0: -1, 1: 1} | (
+            {netlist.names["rst"][0]: 1} if powered and reset else {})
         self._literal = [dict(first) for _ in range(depth + 1)]
         self._logic = Logic(self._solver.add_clause, self._fresh)
         self._cubes = {}
@@ -138,6 +142,12 @@ class Window:
             whole = self._logic.both(whole, literal if value else -literal)
         return whole
 
+    def can_be(self, values: list) -> bool:
+        """Whether there is a window with each of those (net, value, cycle)."""
+        return self._solver.solve(assumptions=[
+            self._of(net, cycle) if value else -self._of(net, cycle)
+            for net, value, cycle in values])
+
     def never(self, situations: list) -> set:
         """Those situations that are not there in the last cycle, whatever was in the first one."""
         return self._drop({cube: self._there(cube, self.depth) for cube in situations})
@@ -207,9 +217,17 @@ def _in_time(question, seconds: int, *arguments) -> set:
     return found
 
 
-# What is asked, over so many cycles, for so many seconds, of situations or changes or both.
-PLAN = ((_ask, SHORT, 40, "both"), (_ask_lasting, MIDDLE, 60, "situations"),
-        (_ask, LONG, 60, "changes"), (_ask, LONG, 90, "situations"))
+def _ask_stuck(pipe, netlist, known, situations: list, begin: int) -> None:
+    window = Window(netlist, [], known, begin, powered=True)
+    pipe.send(window.never(situations))
+    pipe.close()
+
+
+# What is asked, over so many cycles, for so many seconds, of situations or changes or both; and the
+# cycle from which on changes that are shown by then do not come.
+PLAN = ((_ask, SHORT, 40, "both", MIDDLE), (_ask_lasting, MIDDLE, 60, "situations", None),
+        (_ask, LONG, 60, "changes", LATER), (_ask, LONG, 90, "situations", None))
+STUCK = 20      # seconds
 
 
 def in_windows(netlist: Netlist, products: list, known: set, situations: list,
@@ -220,9 +238,14 @@ def in_windows(netlist: Netlist, products: list, known: set, situations: list,
     what can be.
     """
     shown, situations = set(), dict.fromkeys(situations)
-    for question, depth, seconds, kinds in PLAN:
+    for question, depth, seconds, kinds, begin in PLAN:
         left = [[one for one in every if one not in shown] if kinds in (kind, "both") else []
                 for kind, every in (("situations", situations), ("changes", changes))]
         shown |= _in_time(question, seconds, netlist, products, known, shown & set(situations),
                           depth, *left)
+        if begin is not None:
+            # What a bit does not come to be, and is not in a cycle of the first reset, it never is.
+            still = [(one,) for one in changes if one in shown]
+            shown |= _in_time(_ask_stuck, STUCK, netlist, known, [
+                one for one in still if one in situations and one not in shown], begin)
     return shown & set(situations), shown & set(changes)
