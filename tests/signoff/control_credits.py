@@ -11,7 +11,8 @@ output can reach is gone through.
 import re
 from dataclasses import replace
 
-from .control_states import find_part, never_in, states_of
+from .control_never import never_in
+from .control_states import find_part, states_of
 from .netlist import Netlist
 from .window import Window
 

@@ -22,8 +22,8 @@ __all__ = ["case_to_cover", "cover", "extremes"]
 RANDOM = ((40, 1), (60, 3), (60, 6), (30, 12))   # sequences, steps
 EXTREME = ((60, 1), (200, 3), (100, 10), (40, 40))
 ROWS = 4             # of weights, at most, whose sums a sequence drives to their ends
+FILLING = 100        # of the shortest sequences, one after the other: they fill the output
 SHORT = 30           # steps of a run behind resets
-FILLING = 100        # sequences of a run that fills the output's buffer
 RESETS = 24          # such runs
 BROKEN = 400         # words, some of them against the protocol
 PATIENCE = Pauses(source=0, sink=255, long=True)
@@ -64,12 +64,26 @@ def _more(config: Config, network) -> list:
                                     batches=((2, longest),)), network)
     drawn += [extremes(rng, network, many, min(steps, longest), config)
               for many, steps in EXTREME]
-    return [*drawn, farthest(rng, network, config, make_table(config, network))]
+    return drawn
 
 
-def case_to_cover(config: Config | str) -> Case:
-    """A configuration with more sequences than its own: random ones, and the ends of the ranges."""
-    return Case(SMOKE[config] if isinstance(config, str) else config, more=_more)
+def _searched(config: Config, network) -> list:
+    rng = np.random.default_rng([config.seed, 10])
+    return [*_more(config, network),
+            farthest(rng, network, config, make_table(config, network))]
+
+
+def case_to_cover(config: Config | str, *, search: bool = True) -> Case:
+    """A configuration with more sequences than its own: random ones, and the ends of the ranges.
+
+    Parameters
+    ----------
+    config : Config or str
+    search : bool
+        False: without sequences that golden has to be asked for, and asked again.
+    """
+    return Case(SMOKE[config] if isinstance(config, str) else config,
+                more=_searched if search else _more)
 
 
 def _broken(case: Case, core: FastSimulator, rng) -> None:
@@ -161,7 +175,8 @@ def cover(case: Case, core: FastSimulator, folder: Path, *, extremes: bool = Tru
             some = case.some(rng, steps=100)
             run(some, seed=number, pauses=pauses)
         shortest = sorted(every, key=lambda k: case.sequences[k].steps)[:FILLING]
-        run(shortest, seed=1, pauses=PATIENCE)      # results come faster than they leave
+        for number, pauses in enumerate((*PAUSES, PATIENCE)):   # steps against words that leave
+            run(shortest, seed=number, pauses=pauses)
         for _ in range(RESETS):
             cuts = rng.integers(1, min(total, 2000), size=6).tolist()
             run(case.some(rng, steps=SHORT), seed=3, pauses=bool(rng.random() < 0.5), resets=cuts)

@@ -4,9 +4,10 @@ import re
 from pathlib import Path
 
 from .control_credits import credit_facts
-from .control_states import find_parts, never_in, states_of
+from .control_never import never_in
+from .control_states import find_parts, states_of
 from .coverage_points import Point
-from .coverage_text import Situations
+from .coverage_text import Situations, whole_memories
 from .induction import Induction
 from .netlist import Netlist, read_netlist
 from .netlist_states import apart
@@ -66,28 +67,6 @@ def _cells(netlist: Netlist, missed: set) -> list:
     return found
 
 
-_MEMORY = re.compile(r"(  reg \[[\d:]+\] (\S+) +)\[(\d+):0\];")
-
-
-def _whole(lines: list, written: set) -> str:
-    """The core, its memories that nothing writes with a power of two of words.
-
-    What is read behind the last word, by an address that has run to its end, is 0, as Verilator has
-    it; to Yosys it may be anything. Nothing takes it up.
-    """
-    text, more = [], ()
-    for number, line in enumerate(lines, 1):
-        if number not in written and (found := _MEMORY.fullmatch(line)):
-            words = int(found[3]) + 1
-            last = (1 << (words - 1).bit_length()) - 1
-            line = f"{found[1]}[{last}:0];"
-            more = [f"    {found[2]}[{k}] = 0;" for k in range(words, last + 1)]
-        text.append(line)
-        if more and line == "  initial begin":
-            text, more = text + more, ()
-    return "\n".join(text) + "\n"
-
-
 def waive(points: dict, verilog: str, models: str, top: str, folder: Path) -> tuple:
     """Rules for points.
 
@@ -110,7 +89,7 @@ def waive(points: dict, verilog: str, models: str, top: str, folder: Path) -> tu
     """
     lines = verilog.splitlines()
     written = _written(lines)
-    netlist = read_netlist(_whole(lines, written) + models, top, folder,
+    netlist = read_netlist(whole_memories(lines, written) + models, top, folder,
                            blocks=bool(models.strip()))
     nets, situations = _Nets(netlist), Situations(verilog, netlist.names)
     waived, ways, bits = {}, {}, {}
