@@ -8,7 +8,8 @@ from pysat.solvers import Solver
 
 from sim.build import find_simulator
 from sim.fast_build import COUNT_WIDE, include_folder
-from tests.signoff.control_states import Part, find_parts, never_in, states_of
+from tests.signoff.control_never import never_in
+from tests.signoff.control_states import Part, find_parts, states_of
 from tests.signoff.coverage_points import Point
 from tests.signoff.coverage_waived import waive
 from tests.signoff.induction import Induction

@@ -11,6 +11,7 @@ from gatewright.campaign_networks import make_codes, make_table
 from golden.model import Codes
 from golden.network import Cell
 from sim.fast import FastSimulator, Pauses
+from sim.traffic import Patterns
 
 from .configurations import SMOKE
 from .coverage_points import read_points
@@ -27,6 +28,7 @@ SHORT = 30           # steps of a run behind resets
 RESETS = 24          # such runs
 BROKEN = 400         # words, some of them against the protocol
 PATIENCE = Pauses(source=0, sink=255, long=True)
+LEAVING = tuple(Patterns(sink=name) for name in ("starved", "random 10 %", "follows"))
 
 
 def extremes(rng, network, sequences: int, steps: int, config: Config) -> Codes:
@@ -175,7 +177,8 @@ def cover(case: Case, core: FastSimulator, folder: Path, *, extremes: bool = Tru
             some = case.some(rng, steps=100)
             run(some, seed=number, pauses=pauses)
         shortest = sorted(every, key=lambda k: case.sequences[k].steps)[:FILLING]
-        for number, pauses in enumerate((*PAUSES, PATIENCE)):   # steps against words that leave
+        # Steps against words that leave: a full buffer, and both in one cycle.
+        for number, pauses in enumerate((*PAUSES, PATIENCE, *LEAVING)):
             run(shortest, seed=number, pauses=pauses)
         for _ in range(RESETS):
             cuts = rng.integers(1, min(total, 2000), size=6).tolist()
