@@ -42,7 +42,7 @@ SMOKE = {
     "shallow-wide": _config(("lstm", 5), seed=109, inputs=4, lanes=20, cols=5, posts=5, wide=True,
                             pipeline="shallow"),
     "packed": _config(("lstm", 8), ("linear", 3), seed=212, inputs=3, lanes=8, pack=True),
-    "ecp5": _config(("lstm", 8), ("linear", 3), seed=214, inputs=3, lanes=8, family="ecp5"),
+    "ecp5": _config(("lstm", 8), ("linear", 3), seed=587, inputs=3, lanes=8, family="ecp5"),
     "ice40": _config(("gru", 7), ("linear", 3, True), seed=226, inputs=4, lanes=4,
                      operand_width=16, load_weights=True, family="ice40"),
 }

@@ -99,7 +99,7 @@ def claims(records: dict) -> list:
     worst = ", ".join(f"{kind} {share:.2f} %" for kind, share in least.items())
     return [Claim(
         claim="Every line, branch and expression of the Verilog is run, and every bit changes both "
-              "ways, but for what a proof shows to be impossible",
+              "ways, but for what a proof shows to be impossible, and for few points by name",
         check="Verilator counts while every value is compared with golden; a point that is not "
               "reached is a failure unless a rule waives it, and rules have caps",
         figure=f"{len(whole)} configurations, {points:,} points; the least of them: {worst}"
@@ -121,7 +121,8 @@ def section(records: dict) -> str:
     text = [
         "The core's own file under Verilator, built with counters, in the library that the "
         "campaign uses. The runs: the configuration's sequences and more random ones, inputs at "
-        "the ends of their range with the signs of the weights, pauses, resets, and words that "
+        "the ends of their range with the signs of the weights, sequences that a search on golden "
+        "has found to drive each value inside as far as it goes, pauses, resets, and words that "
         "break the protocol; all but the last are compared with golden. The status counters' high "
         "bits are counted from presets; what a preset itself changes is not counted, nor what "
         "changes in the cycles of the first reset. A share is of the points that no rule waives. "
