@@ -1,12 +1,16 @@
 """Coverage: what the control never is, and what is named; each with a core in which it can be."""
 
+import numpy as np
 import pytest
 
+from gatewright.campaign_networks import Config, make_codes, make_network, make_table
+from golden.model import run_golden
 from tests.signoff import window
 from tests.signoff.control_credits import credit_facts
 from tests.signoff.control_never import never_in
 from tests.signoff.control_states import find_parts, states_of
 from tests.signoff.coverage_points import Point
+from tests.signoff.coverage_search import farthest
 from tests.signoff.coverage_text import whole_memories
 from tests.signoff.induction import Induction
 from tests.signoff.netlist import read_netlist
@@ -262,3 +266,17 @@ def test_named_points(tmp_path):
     assert [one.points for one in named_for("gru", path)] == ["x"] and not named_for("lstm", path)
     for name in ("gru", "lstm"):
         assert all(one.reason for one in named_for(name))
+
+
+def test_search_goes_far():
+    """Farther than random sequences, for every value of every unit; and within the codes."""
+    config = Config(seed=5, layers=(("lstm", 3, "identity", False),), inputs=2, act_width=8,
+                    weight_width=6, cell_width=10, lanes=2, loads=True, batches=((300, 20),))
+    network, table = make_network(config), make_table(config, make_network(config))
+    codes = farthest(np.random.default_rng(1), network, config, table)
+    (found,), (drawn,) = (run_golden(network, some, table=table, keep=None).signals
+                          for some in (codes, *make_codes(config, network)))
+    assert len(codes.x) < 300 and codes.x.min() >= -128 and codes.x.max() <= 127
+    for name, values in found.items():
+        assert np.all(values.max(axis=(0, 1)) >= drawn[name].max(axis=(0, 1))), name
+        assert np.all(values.min(axis=(0, 1)) <= drawn[name].min(axis=(0, 1))), name
