@@ -36,8 +36,8 @@ class Bug:
 
 HARDWARE = {
     "rounding constant off by one": Bug(
-        "lstm", "hw.activation", "half = 1 << (shift - 1)", "half = (1 << (shift - 1)) - 1",
-        ("plain", "value", "c")),
+        "gru", "hw.activation", "half = 1 << (shift - 1)", "half = (1 << (shift - 1)) - 1",
+        ("plain", "value", "h")),
     "saturates at the largest code less one": Bug(
         "lstm", "hw.arith", "edge = Cat((~sign).replicate(width - 1), sign)",
         "edge = Cat(C(0, 1), (~sign).replicate(width - 2), sign)", ("plain", "value", "h")),
