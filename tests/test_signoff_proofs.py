@@ -8,7 +8,8 @@ from pysat.solvers import Solver
 
 from sim.build import find_simulator
 from sim.fast_build import COUNT_WIDE, include_folder
-from tests.signoff.control_states import Part, find_parts, never_in, states_of
+from tests.signoff.control_never import never_in
+from tests.signoff.control_states import Part, find_parts, states_of
 from tests.signoff.coverage_points import Point
 from tests.signoff.coverage_waived import waive
 from tests.signoff.induction import Induction
@@ -170,8 +171,8 @@ endmodule
 """, "top", tmp_path)
     a, b, held, high = asked = [((netlist.names[name][0], 1),) for name in ("a", "b", "held",
                                                                             "high")]
-    reset, window = Window(netlist, [], (), 8, powered=True), Window(netlist, [], (), 4)
-    assert reset.absent(asked) == {a, b, held}
+    reset, window = Window(netlist, [], (), 8, powered=True, reset=True), Window(netlist, [], (), 4)
+    assert reset.absent(asked, 4) == {a, b, held}
     assert window.lasting([a, b, held]) == {a, b} and not window.never([a, b, held])
     for one in (reset, window):
         one.close()

@@ -1,4 +1,4 @@
-"""Every state that a part of the control can reach, one after the other; so what it never is.
+"""Every state that a part of the control can reach, one after the other.
 
 A part is some modules' registers. What comes into them from outside may be anything in any cycle,
 so the part as it is in the core reaches no more than is found here.
@@ -7,21 +7,16 @@ so the part as it is in the core reaches no more than is found here.
 import re
 import time
 from dataclasses import dataclass
-from itertools import combinations
 
 import numpy as np
 
 from .netlist import Netlist, compiled, cone
 from .netlist_states import control
 
-__all__ = ["Part", "find_parts", "never_in", "states_of"]
+__all__ = ["Part", "find_part", "find_parts", "states_of"]
 
 MOST_INPUTS = 10
 LANES = 1 << 18         # of states and inputs that are looked at together
-WORD = 8                # bits of the longest word all of whose values are looked at
-SHORT = 5               # and of the longest one that is looked at together with each bit
-FEW = 24                # registers of a part of which any three are looked at
-VALID = "drain.active"  # of what the drain tells of a row
 # A net is a pair: whether it may be 1, whether it may be 0.
 _DUAL = {"$_AND_": ("h[{0}]&h[{1}]", "l[{0}]|l[{1}]"),
          "$_OR_": ("h[{0}]|h[{1}]", "l[{0}]&l[{1}]"),
@@ -30,9 +25,16 @@ _DUAL = {"$_AND_": ("h[{0}]&h[{1}]", "l[{0}]|l[{1}]"),
          "$_MUX_": ("l[{2}]&h[{0}]|h[{2}]&h[{1}]", "l[{2}]&l[{0}]|h[{2}]&l[{1}]")}
 # Modules, and registers besides theirs. If a part has too many states, the ones behind it serve.
 _COPIES = r"(loaded|pass_tag)_q\d+"
-_PARTS = (((("sequencer", "drain", "weights"), _COPIES), (("sequencer", "weights"), None),
-           (("sequencer",), None)),
-          ((("output", "output.buffer"), None),), ((("loader",), None),), ((("dump",), None),))
+_PARTS = (
+    ({"modules": ("sequencer", "drain", "weights"), "copies": _COPIES},
+     {"modules": ("sequencer", "weights")}, {"modules": ("sequencer",)}),
+    ({"modules": ("output", "output.buffer")},), ({"modules": ("loader",)},),
+    ({"modules": ("dump",)},),
+    # A bank is free again when its step has run: only the two together know when.
+    ({"modules": ("loader", "sequencer"), "also": r"sequencer\.armed",
+      "without": r"loader\.(first\d|last\d|token\d|starting)",
+      "through": r"sequencer\.step_ready|loader\.(start|release|idle)",
+      "ends": ("output.room", "dump.idle")},))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,22 +58,43 @@ def _ports(verilog: str, top: str) -> tuple:
 
 def find_parts(netlist: Netlist, verilog: str, top: str) -> list:
     """Parts of a core, each with smaller ones to take its place: a list of lists of ``Part``."""
-    inputs, variables = _ports(verilog, top)
-    free, found = control(netlist), []
+    ports, free = _ports(verilog, top), control(netlist)
+    found = []
     for choices in _PARTS:
-        parts = []
-        for modules, copies in choices:
-            inner = {net for module in modules for name in variables.get(module, ())
-                     for net in netlist.names.get(f"{module}.{name}", ())}
-            inner |= {net for name, nets in netlist.names.items()
-                      if copies and re.fullmatch(copies, name) for net in nets}
-            outer = {net for module in modules for name in inputs.get(module, ())
-                     for net in netlist.names.get(f"{module}.{name}", ())}
-            kept = {net for net in inner & free if netlist.registers[net][1] is not None}
-            if kept:
-                parts.append(Part(registers=tuple(sorted(kept)), cut=frozenset(outer - kept)))
-        found.append(parts)
+        parts = [_part(netlist, ports, free, frozenset(), **choice) for choice in choices]
+        found.append([part for part in parts if part.registers])
     return found
+
+
+def find_part(netlist: Netlist, verilog: str, top: str, *, own: set, **choice) -> Part:
+    """One part, as ``_PARTS`` describes them, with registers of its own."""
+    return _part(netlist, _ports(verilog, top), control(netlist), own, **choice)
+
+
+def _part(netlist: Netlist, ports: tuple, free: set, own: set, *, modules: tuple,
+          copies: str | None = None, also: str = "", without: str = "", through: str = "",
+          ends: tuple = ()) -> Part:
+    """Of those modules' registers and copies that hang on no data, and ``also`` some that do; but
+    ``without`` some. Where it ends: at the modules' inputs, but for those that are made ``through``
+    gates outside, which end at ``ends`` at the latest.
+    """
+    def nets(declared):
+        return {f"{module}.{name}": netlist.names.get(f"{module}.{name}", ())
+                for module in modules for name in declared.get(module, ())}
+
+    inputs, variables = map(nets, ports)
+    inner = {net for some in variables.values() for net in some}
+    inner |= {net for name, some in netlist.names.items()
+              if copies and re.fullmatch(copies, name) for net in some}
+    free = free | own | {net for name, some in variables.items() if re.fullmatch(also, name)
+                         for net in some if net in netlist.registers}
+    inner -= {net for name, some in netlist.names.items()
+              if re.fullmatch(without, name) for net in some}
+    outer = {net for name, some in inputs.items() if not re.fullmatch(through, name)
+             for net in some}
+    outer |= {net for name in ends for net in netlist.names.get(name, ())}
+    kept = {net for net in inner & free | own if netlist.registers[net][1] is not None}
+    return Part(registers=tuple(sorted(kept)), cut=frozenset(outer - kept))
 
 
 def _inside(makers: dict, kept: set, net: int) -> bool:
@@ -109,8 +132,8 @@ def _dual(order: list) -> list:
     return compiled(lines, "h, l")
 
 
-def states_of(netlist: Netlist, part: Part, *, most: int = 400_000,
-              seconds: float = 15.0) -> np.ndarray | None:
+def states_of(netlist: Netlist, part: Part, *, most: int = 1_500_000,
+              seconds: float = 60.0) -> np.ndarray | None:
     """All states, uint8 (states, registers); None if there are too many, or one is not known.
 
     What is undefined in the netlist may be either value; it must not come to a register.
@@ -159,71 +182,3 @@ def states_of(netlist: Netlist, part: Part, *, most: int = 400_000,
         if len(known) > most or time.monotonic() - begun > seconds:
             return None
     return np.concatenate(states)
-
-
-def _pairs(registers: tuple, states: np.ndarray) -> set:
-    """Values that one register, or two at once, never have."""
-    n = len(registers)
-    both = {(a, b): np.zeros((n, n)) for a in (0, 1) for b in (0, 1)}
-    for at in range(0, len(states), 20_000):
-        ones = states[at:at + 20_000].astype(np.float32)
-        ways = 1 - ones, ones
-        for a, b in both:
-            both[a, b] += ways[a].T @ ways[b]
-    there = [np.diag(both[a, a]) > 0 for a in (0, 1)]
-    never = {((registers[i], a),) for a in (0, 1) for i in np.flatnonzero(~there[a])}
-    for (a, b), count in both.items():
-        for i, j in np.argwhere(np.triu(np.outer(there[a], there[b]) & (count == 0), 1)):
-            never.add(((registers[i], a), (registers[j], b)))
-    return never
-
-
-def _with_word(registers: tuple, index: dict, states: np.ndarray, word: tuple, given: tuple,
-               never: set) -> set:
-    """Values that a word never has in some states; and those that it never has with a bit's."""
-    found = set()
-    value = sum(states[:, index[net]].astype(np.int64) << k for k, net in enumerate(word))
-    for number in range(1 << len(word)):
-        rows = states[value == number]
-        cube = tuple((net, number >> k & 1) for k, net in enumerate(word))
-        if cube in never or any(net in word for net, _ in given):
-            continue
-        if not len(rows):
-            found.add((*cube, *given))
-        elif len(word) <= SHORT:
-            for bit, there in ((1, rows.any(axis=0)), (0, ~rows.all(axis=0))):
-                for k in np.flatnonzero(~there):
-                    one = registers[k], bit
-                    if (one,) not in never and registers[k] not in word and (
-                            *cube, one) not in never and one[0] not in dict(given) and not any(
-                            tuple(sorted((one, other), key=lambda x: index[x[0]])) in never
-                            for other in (*cube, *given)):
-                        found.add((*cube, one, *given))
-    return found
-
-
-def never_in(netlist: Netlist, part: Part, states: np.ndarray) -> set:
-    """Situations of a part's registers that are in none of its states.
-
-    Of one and of two registers; of three, if there are few; of the words that have a name; and of
-    short ones with a register.
-    """
-    registers, index = part.registers, {net: k for k, net in enumerate(part.registers)}
-    never = _pairs(registers, states)
-    for three in combinations(range(len(registers)), 3) if len(registers) <= FEW else ():
-        there = set(np.unique(states[:, three] @ np.array([1, 2, 4])).tolist())
-        never |= {tuple((registers[k], number >> j & 1) for j, k in enumerate(three))
-                  for number in set(range(8)) - there}
-    words = dict.fromkeys(tuple(nets) for nets in netlist.names.values()
-                          if 1 < len(nets) == len(set(nets)) <= WORD
-                          and all(net in index for net in nets))
-    # What a word is told together with counts while that is valid.
-    valid = [net for net in netlist.names.get(VALID, ()) if net in index]
-    for given in [(), *([((net, 1),)] for net in valid)]:
-        rows = states
-        for net, value in (one for cube in given for one in cube):
-            rows = rows[rows[:, index[net]] == value]
-        extra = tuple(one for cube in given for one in cube)
-        for word in words:
-            never |= _with_word(registers, index, rows, word, extra, never)
-    return never

@@ -15,7 +15,7 @@ from .configurations import SMOKE
 from .coverage_points import KINDS
 from .coverage_runs import case_to_cover, cover
 from .coverage_waived import waive
-from .waivers import RULES, broken, useless
+from .waivers import NAMED, RULES, broken, named_for, useless, waive_named
 
 __all__ = ["PER_CONFIGURATION", "STAGE", "TITLE", "cases", "claims", "measure", "section"]
 
@@ -30,7 +30,7 @@ def cases(quick: bool) -> list:
     return [{"name": name, "configuration": name} for name in (QUICK if quick else SMOKE)]
 
 
-def examine(case, folder: Path, *, extremes: bool = True) -> dict:
+def examine(case, folder: Path, *, extremes: bool = True, named: list = ()) -> dict:
     """Build a core for coverage, run it, find out what cannot be reached: a record.
 
     Parameters
@@ -41,6 +41,8 @@ def examine(case, folder: Path, *, extremes: bool = True) -> dict:
         Existing and empty.
     extremes : bool
         False: only the configuration's own sequences, without pauses and resets.
+    named : list of Named
+        Points that need not be reached.
     """
     begun, core = time.monotonic(), case.core
     rtl = folder / f"{core.name}.v"
@@ -49,12 +51,15 @@ def examine(case, folder: Path, *, extremes: bool = True) -> dict:
         points = cover(case, built, folder, extremes=extremes)
     whole = with_models(rtl, core.manifest, folder).read_text()
     waived, hit = waive(points, core.verilog, whole.removeprefix(core.verilog), core.name, folder)
+    more, hit[NAMED], idle = waive_named(points, waived, named)
+    waived |= more
     missed = [point for point, reached in points.items() if not reached and point not in waived]
     totals = {kind: sum(point.kind == kind for point in points) for kind in KINDS}
     by_rule = {(rule, kind): sum(by == rule and point.kind == kind
                                  for point, by in waived.items())
                for rule in RULES for kind in KINDS}
     wrong = broken(totals, by_rule, hit)
+    wrong += [f"a name waives nothing: {name}" for name in idle]
     if missed:
         wrong.append(f"{len(missed)} points are not reached, as {missed[0]}")
     return {"failure": "; ".join(wrong) or None, "points": totals,
@@ -70,7 +75,8 @@ def examine(case, folder: Path, *, extremes: bool = True) -> dict:
 def measure(case: dict, folder: Path, old: dict | None, settings: dict) -> dict:
     """All of it for one configuration."""
     return {"configuration": case["configuration"],
-            **examine(case_to_cover(case["configuration"]), folder)}
+            **examine(case_to_cover(case["configuration"]), folder,
+                      named=named_for(case["configuration"]))}
 
 
 def _share(record: dict, kind: str) -> float:
@@ -93,7 +99,7 @@ def claims(records: dict) -> list:
     worst = ", ".join(f"{kind} {share:.2f} %" for kind, share in least.items())
     return [Claim(
         claim="Every line, branch and expression of the Verilog is run, and every bit changes both "
-              "ways, but for what a proof shows to be impossible",
+              "ways, but for what a proof shows to be impossible, and for few points by name",
         check="Verilator counts while every value is compared with golden; a point that is not "
               "reached is a failure unless a rule waives it, and rules have caps",
         figure=f"{len(whole)} configurations, {points:,} points; the least of them: {worst}"
@@ -115,20 +121,22 @@ def section(records: dict) -> str:
     text = [
         "The core's own file under Verilator, built with counters, in the library that the "
         "campaign uses. The runs: the configuration's sequences and more random ones, inputs at "
-        "the ends of their range with the signs of the weights, pauses, resets, and words that "
+        "the ends of their range with the signs of the weights, sequences that a search on golden "
+        "has found to drive each value inside as far as it goes, pauses, resets, and words that "
         "break the protocol; all but the last are compared with golden. The status counters' high "
         "bits are counted from presets; what a preset itself changes is not counted, nor what "
         "changes in the cycles of the first reset. A share is of the points that no rule waives. "
         "Verilator 5.48 counts bits of vectors wider than 64 bits that do not change; they are "
         "counted anew.",
         table(["configuration", *(f"<{kind}" for kind in KINDS)], rows),
-        "Waivers are rules, in `tests/signoff/waivers.py`. All but the first two are proofs about "
-        "the gates that Yosys makes of the core, for all points at once: that a situation never "
-        "is, whatever comes in. A SAT solver shows it by induction, from power-up on. What the "
-        "induction needs to know of the control is found first, by going through every state that "
-        "sequencer, drain, loader and output can reach, each with anything at its inputs. What "
-        "hangs on the data of a pipeline's last cycles is shown over windows of cycles, in which "
-        "products are known by their bounds alone.",
+        "Waivers are rules, in `tests/signoff/waivers.py`. All but the first two and the last are "
+        "proofs about the gates that Yosys makes of the core, for all points at once: that a "
+        "situation never is, whatever comes in. A SAT solver shows it by induction, from power-up "
+        "on. What the induction needs to know of the control is found first, by going through "
+        "every state that sequencer, drain, loader and output can reach, each with anything at its "
+        "inputs; the output with no more results than steps have started for. What hangs on the "
+        "data of a pipeline's last cycles is shown over windows of cycles, in which products are "
+        "known by their bounds alone.",
         "\n".join(f"- `{rule.name}`: {rule.reason}; at most "
                   + ", ".join(f"{cap} % of {kind}" for kind, cap in rule.caps.items())
                   for rule in RULES.values()),

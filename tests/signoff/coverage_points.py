@@ -47,6 +47,11 @@ class Point:
         """True for a bit's way from 0 to 1."""
         return self.what.endswith(":0->1")
 
+    @property
+    def name(self) -> str:
+        """Without its line, which moves with whatever stands above it."""
+        return f"{self.kind} {self.module or 'top'} {self.what}"
+
     def __str__(self) -> str:
         return f"{self.kind} {self.module or 'top'}:{self.line}: {self.what}"
 

@@ -7,13 +7,15 @@ import numpy as np
 
 from gatewright.campaign_check import PAUSES, Case
 from gatewright.campaign_config import Config
-from gatewright.campaign_networks import make_codes
+from gatewright.campaign_networks import make_codes, make_table
 from golden.model import Codes
 from golden.network import Cell
 from sim.fast import FastSimulator, Pauses
+from sim.traffic import Patterns
 
-from .configurations import SMOKE
+from .configurations import WIDE_RANGE
 from .coverage_points import read_points
+from .coverage_search import farthest
 from .window import FROM
 
 __all__ = ["case_to_cover", "cover", "extremes"]
@@ -21,10 +23,12 @@ __all__ = ["case_to_cover", "cover", "extremes"]
 RANDOM = ((40, 1), (60, 3), (60, 6), (30, 12))   # sequences, steps
 EXTREME = ((60, 1), (200, 3), (100, 10), (40, 40))
 ROWS = 4             # of weights, at most, whose sums a sequence drives to their ends
+FILLING = 100        # of the shortest sequences, one after the other: they fill the output
 SHORT = 30           # steps of a run behind resets
 RESETS = 24          # such runs
 BROKEN = 400         # words, some of them against the protocol
 PATIENCE = Pauses(source=0, sink=255, long=True)
+LEAVING = tuple(Patterns(sink=name) for name in ("starved", "random 10 %", "follows"))
 
 
 def extremes(rng, network, sequences: int, steps: int, config: Config) -> Codes:
@@ -60,13 +64,28 @@ def _more(config: Config, network) -> list:
     if config.max_steps:                           # as long as the store takes
         drawn += make_codes(replace(config, seed=config.seed + 2,
                                     batches=((2, longest),)), network)
-    return drawn + [extremes(rng, network, many, min(steps, longest), config)
-                    for many, steps in EXTREME]
+    drawn += [extremes(rng, network, many, min(steps, longest), config)
+              for many, steps in EXTREME]
+    return drawn
 
 
-def case_to_cover(config: Config | str) -> Case:
-    """A configuration with more sequences than its own: random ones, and the ends of the ranges."""
-    return Case(SMOKE[config] if isinstance(config, str) else config, more=_more)
+def _searched(config: Config, network) -> list:
+    rng = np.random.default_rng([config.seed, 10])
+    return [*_more(config, network),
+            farthest(rng, network, config, make_table(config, network))]
+
+
+def case_to_cover(config: Config | str, *, search: bool = True) -> Case:
+    """A configuration with more sequences than its own: random ones, and the ends of the ranges.
+
+    Parameters
+    ----------
+    config : Config or str
+    search : bool
+        False: without sequences that golden has to be asked for, and asked again.
+    """
+    return Case(WIDE_RANGE[config] if isinstance(config, str) else config,
+                more=_searched if search else _more)
 
 
 def _broken(case: Case, core: FastSimulator, rng) -> None:
@@ -89,10 +108,13 @@ def _counted(case: Case, core: FastSimulator, preset) -> None:
     words, last = case.stimulus([chosen]).flat("inputs")
     core.offer(words, last, seed=1)                            # with its weights, if any
     words = case.sequences[chosen].inputs
+    wrong = words[:1]                              # a step that ends too early
+    if case.config.tokens:                         # a token that there is not
+        wrong = np.full_like(wrong, (1 << core.ports.element_width("s_axis_tdata")) - 1)
     for bits in range(33):
         preset(errors=(1 << min(bits, 16)) - 1, saturations=(1 << bits) - 1)
-        # A sequence that clips, and a word that ends too early.
-        core.offer(np.concatenate([words, words[:1]]), np.arange(len(words) + 1) >= len(words) - 1,
+        # A sequence that clips, and a word that breaks the protocol.
+        core.offer(np.concatenate([words, wrong]), np.arange(len(words) + 1) >= len(words) - 1,
                    seed=1, reset=False)
 
 
@@ -154,6 +176,10 @@ def cover(case: Case, core: FastSimulator, folder: Path, *, extremes: bool = Tru
         for number, pauses in enumerate((*PAUSES, PATIENCE)):
             some = case.some(rng, steps=100)
             run(some, seed=number, pauses=pauses)
+        shortest = sorted(every, key=lambda k: case.sequences[k].steps)[:FILLING]
+        # Steps against words that leave: a full buffer, and both in one cycle.
+        for number, pauses in enumerate((*PAUSES, PATIENCE, *LEAVING)):
+            run(shortest, seed=number, pauses=pauses)
         for _ in range(RESETS):
             cuts = rng.integers(1, min(total, 2000), size=6).tolist()
             run(case.some(rng, steps=SHORT), seed=3, pauses=bool(rng.random() < 0.5), resets=cuts)

@@ -8,11 +8,12 @@ from itertools import product
 
 from .coverage_points import Point
 
-__all__ = ["Situations"]
+__all__ = ["Situations", "whole_memories"]
 
 _NAME = r"\\\S+(?: |$)|[A-Za-z_]\w*"
 _SIGNAL = re.compile(rf"({_NAME})\s*((?:\[[\d:]+\]\s*)*)")
 _TERM = re.compile(r"([^()&|=\s]+)==([01])")
+_MEMORY = re.compile(r"(  reg \[[\d:]+\] (\S+) +)\[(\d+):0\];")
 MOST = 256     # ways of reaching a point that are looked at
 
 
@@ -157,3 +158,22 @@ class Situations:
         if point.what == "else":
             return self._all(point.module, [*around, (*own[:2], False)])
         return self._all(point.module, around) if point.what == "case" else None
+
+
+def whole_memories(lines: list, written: set) -> str:
+    """The core, its memories that nothing writes with a power of two of words.
+
+    What is read behind the last word, by an address that has run to its end, is 0, as Verilator has
+    it; to Yosys it may be anything. Nothing takes it up.
+    """
+    text, more = [], ()
+    for number, line in enumerate(lines, 1):
+        if number not in written and (found := _MEMORY.fullmatch(line)):
+            words = int(found[3]) + 1
+            last = (1 << (words - 1).bit_length()) - 1
+            line = f"{found[1]}[{last}:0];"
+            more = [f"    {found[2]}[{k}] = 0;" for k in range(words, last + 1)]
+        text.append(line)
+        if more and line == "  initial begin":
+            text, more = text + more, ()
+    return "\n".join(text) + "\n"

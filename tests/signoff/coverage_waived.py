@@ -3,13 +3,12 @@
 import re
 from pathlib import Path
 
-from .control_states import find_parts, never_in, states_of
 from .coverage_points import Point
-from .coverage_text import Situations
+from .coverage_text import Situations, whole_memories
 from .induction import Induction
 from .netlist import Netlist, read_netlist
 from .netlist_states import apart
-from .pipelines import carried
+from .pipelines import known_of_control
 from .products import find_products
 from .waivers import CONSTANT, NEVER, PASSED, ROM, SETTLED, START
 from .window import in_windows
@@ -86,9 +85,11 @@ def waive(points: dict, verilog: str, models: str, top: str, folder: Path) -> tu
         For each rule, points that it would waive and that were reached.
     """
     lines = verilog.splitlines()
-    netlist = read_netlist(verilog + models, top, folder, blocks=bool(models.strip()))
+    written = _written(lines)
+    netlist = read_netlist(whole_memories(lines, written) + models, top, folder,
+                           blocks=bool(models.strip()))
     nets, situations = _Nets(netlist), Situations(verilog, netlist.names)
-    waived, ways, bits, written = {}, {}, {}, _written(lines)
+    waived, ways, bits = {}, {}, {}
     hit = {START: [str(point) for point, count in points.items()
                    if count and _starts(point, lines)],
            ROM: [str(point) for point, count in points.items()
@@ -107,14 +108,7 @@ def waive(points: dict, verilog: str, models: str, top: str, folder: Path) -> tu
     wanted = [((net, value),) for net in bits.values() if net is not None for value in (0, 1)]
     wanted += [way for some in ways.values() for way in some or ()]
     cells = _cells(netlist, set(bits.values()))
-    known = set()
-    for parts in find_parts(netlist, verilog, top):
-        for part in parts:
-            states = states_of(netlist, part)
-            if states is not None:
-                known |= never_in(netlist, part, states)
-                break
-    known |= carried(netlist, known)
+    known = known_of_control(netlist, verilog, top)
     proof = Induction(netlist, [*dict.fromkeys([*wanted, *cells, *apart(netlist)])], known)
     constant = {net for net in bits.values() if net is not None
                 and any(proof.impossible(((net, value),)) for value in (0, 1))}

@@ -3,7 +3,9 @@
 import re
 from itertools import product
 
-from .control_states import find_parts, never_in, states_of
+from .control_credits import credit_facts
+from .control_never import never_in
+from .control_states import find_parts, states_of
 from .netlist import Netlist
 
 __all__ = ["carried", "known_of_control"]
@@ -63,4 +65,5 @@ def known_of_control(netlist: Netlist, verilog: str, top: str) -> set:
             if states is not None:
                 known |= never_in(netlist, part, states)
                 break
+    known |= credit_facts(netlist, verilog, top, known)
     return known | carried(netlist, known)

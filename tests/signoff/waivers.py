@@ -1,14 +1,21 @@
-"""What need not be reached, by rule: nobody names a point.
+"""What need not be reached, by rule. All rules but the last are proofs or lie in the text itself.
 
 A rule may waive at most its cap, as a share of the points of a kind. It fails if it waives more,
-if it waives nothing in any configuration, or if a point that it waives was reached.
+if it waives nothing in any configuration, or if a point that it waives was reached. The last rule
+is for points that ``waivers.toml`` names, each with its reason; a name that no longer fits any
+point, or fits only points that are waived without it, is a failure as well.
 """
 
+import re
+import tomllib
 from dataclasses import dataclass
+from pathlib import Path
 
 from .window import FROM
 
-__all__ = ["RULES", "Rule", "broken", "useless"]
+__all__ = ["RULES", "Named", "Rule", "broken", "named_for", "useless", "waive_named"]
+
+NAMES = Path(__file__).with_name("waivers.toml")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,8 +35,8 @@ class Rule:
     caps: dict
 
 
-START, ROM, CONSTANT, SETTLED, NEVER, PASSED = (
-    "start", "rom", "constant", "settled", "never", "passed")
+START, ROM, CONSTANT, SETTLED, NEVER, PASSED, NAMED = (
+    "start", "rom", "constant", "settled", "never", "passed", "named")
 RULES = {rule.name: rule for rule in (
     Rule(name=START, caps={"branch": 25, "toggle": 1},
          reason="the flag that Yosys writes into each `always @*`, so that a simulator runs it "
@@ -49,7 +56,66 @@ RULES = {rule.name: rule for rule in (
          reason=f"the same once a first reset of {FROM} cycles from power-up is over, and what "
                 "registers held that have no value at power-up has left the pipelines: a SAT "
                 "solver unrolls the gates over some cycles, from any state; nothing is counted "
-                "before"))}
+                "before"),
+    Rule(name=NAMED, caps={"toggle": 0.12, "line": 0.1, "branch": 0.1, "expr": 0.3},
+         reason="the point is named in `waivers.toml`, with a reason from the text of the core")
+    )}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Named:
+    """Points of some configurations that no proof reaches.
+
+    Parameters
+    ----------
+    configurations : tuple of str
+    points : str
+        A regular expression of the whole ``Point.name``.
+    reason : str
+        Why they cannot be reached, from the text.
+    """
+
+    configurations: tuple
+    points: str
+    reason: str
+
+
+def named_for(configuration: str, path: Path = NAMES) -> list:
+    """What ``waivers.toml`` names of a configuration, a list of ``Named``."""
+    entries = tomllib.loads(path.read_text(encoding="utf-8")).get("point", [])
+    every = [Named(configurations=tuple(one.pop("configurations")), **one) for one in entries]
+    return [one for one in every if configuration in one.configurations]
+
+
+def waive_named(points: dict, waived: dict, named: list) -> tuple:
+    """Points that are named.
+
+    Parameters
+    ----------
+    points : dict of Point to int
+        How often each was reached.
+    waived : dict of Point to str
+        Those that other rules waive.
+    named : list of Named
+
+    Returns
+    -------
+    more : dict of Point to str
+    hit : list of str
+        Points that are named and were reached.
+    idle : list of str
+        Names that waive nothing.
+    """
+    more, hit, idle = {}, [], []
+    for one in named:
+        whole = re.compile(one.points)
+        fits = [point for point in points if whole.fullmatch(point.name)]
+        hit += [str(point) for point in fits if points[point]]
+        left = [point for point in fits if not points[point] and point not in waived]
+        more |= dict.fromkeys(left, NAMED)
+        if not left:
+            idle.append(one.points)
+    return more, hit, idle
 
 
 def broken(totals: dict, waived: dict, hit: dict) -> list:

@@ -16,7 +16,8 @@ __all__ = ["FROM", "Window", "in_time", "in_windows"]
 
 SHORT, MIDDLE, LONG = 10, 20, 34    # cycles
 # In the first cycle of a window it must hold already what those before it have shown.
-FROM = 2 * MIDDLE + LONG + 1
+LATER = 2 * MIDDLE + LONG
+FROM = LATER + LONG + 1
 GROUP = 40              # questions at once
 
 
@@ -138,6 +139,12 @@ class Window:
             whole = self._logic.both(whole, literal if value else -literal)
         return whole
 
+    def can_be(self, values: list) -> bool:
+        """Whether there is a window with each of those (net, value, cycle)."""
+        return self._solver.solve(assumptions=[
+            self._of(net, cycle) if value else -self._of(net, cycle)
+            for net, value, cycle in values])
+
     def never(self, situations: list) -> set:
         """Those situations that are not there in the last cycle, whatever was in the first one."""
         return self._drop({cube: self._there(cube, self.depth) for cube in situations})
@@ -220,9 +227,17 @@ def in_time(question, seconds: int, *arguments) -> set:
     return found
 
 
-# What is asked, over so many cycles, for so many seconds, of situations or changes or both.
-PLAN = ((_ask, SHORT, 40, "both"), (_ask_lasting, MIDDLE, 60, "situations"),
-        (_ask, LONG, 60, "changes"), (_ask, LONG, 90, "situations"))
+def _ask_stuck(pipe, netlist, known, situations: list, begin: int) -> None:
+    window = Window(netlist, [], known, begin, powered=True, reset=True)
+    pipe.send(window.never(situations))
+    pipe.close()
+
+
+# What is asked, over so many cycles, for so many seconds, of situations or changes or both; and the
+# cycle from which on changes that are shown by then do not come.
+PLAN = ((_ask, SHORT, 40, "both", MIDDLE), (_ask_lasting, MIDDLE, 60, "situations", None),
+        (_ask, LONG, 60, "changes", LATER), (_ask, LONG, 90, "situations", None))
+STUCK = 20      # seconds
 
 
 def in_windows(netlist: Netlist, products: list, known: set, situations: list,
@@ -233,9 +248,14 @@ def in_windows(netlist: Netlist, products: list, known: set, situations: list,
     what can be.
     """
     shown, situations = set(), dict.fromkeys(situations)
-    for question, depth, seconds, kinds in PLAN:
+    for question, depth, seconds, kinds, begin in PLAN:
         left = [[one for one in every if one not in shown] if kinds in (kind, "both") else []
                 for kind, every in (("situations", situations), ("changes", changes))]
         shown |= in_time(question, seconds, netlist, products, known, shown & set(situations),
                           depth, *left)
+        if begin is not None:
+            # What a bit does not come to be, and is not in a cycle of the first reset, it never is.
+            still = [(one,) for one in changes if one in shown]
+            shown |= in_time(_ask_stuck, STUCK, netlist, known, [
+                one for one in still if one in situations and one not in shown], begin)
     return shown & set(situations), shown & set(changes)
