@@ -142,8 +142,8 @@ def _errors(case: Case, core: FastSimulator) -> dict:
 def measure(case: dict, folder: Path, old: dict | None, settings: dict) -> dict:
     """Run a configuration in all ways and say which bins were seen."""
     with watched() as found:
-        made = case_to_cover(_drawn(case["drawn"]) if "drawn" in case else SMOKE[case["configuration"]],
-                             search=False)      # what is only searched is not run
+        config = _drawn(case["drawn"]) if "drawn" in case else SMOKE[case["configuration"]]
+        made = case_to_cover(config, search=False)      # what is only searched is not run
     rng = np.random.default_rng([made.config.seed, settings["seed"], 10])
     rtl = folder / f"{made.core.name}.v"
     rtl.write_text(made.core.verilog)
