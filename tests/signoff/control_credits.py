@@ -12,7 +12,7 @@ import re
 from dataclasses import replace
 
 from .control_never import never_in
-from .control_states import find_part, states_of
+from .control_states import SECONDS, find_part, states_of
 from .netlist import Netlist
 from .window import Window
 
@@ -120,7 +120,8 @@ def _delay(netlist: Netlist, known: set, late: int, sent: int) -> int | None:
     return found
 
 
-def _drain_keeps(netlist: Netlist, verilog: str, top: str, names: tuple, sizes: tuple) -> tuple:
+def _drain_keeps(netlist: Netlist, verilog: str, top: str, names: tuple, sizes: tuple,
+                 seconds: float) -> tuple:
     """(whether the drain sends no result which no step has started for, the net of "it sends")."""
     start, last = names
     added = _Added(netlist)
@@ -132,7 +133,7 @@ def _drain_keeps(netlist: Netlist, verilog: str, top: str, names: tuple, sizes: 
     added.register(wrong, added.gate("OR", wrong, added.gate("AND", sent, none)))
     more = added.netlist({})
     part = find_part(more, verilog, top, own=added.own, **_DRAIN)
-    states = states_of(more, part)
+    states = states_of(more, part, seconds=seconds)
     if states is None:
         return False, more, sent
     index = {net: k for k, net in enumerate(part.registers)}
@@ -145,7 +146,8 @@ def _small(states, index: dict, word: list, sizes: tuple) -> bool:
     return int(value.max()) + max(sizes) < 1 << BITS
 
 
-def credit_facts(netlist: Netlist, verilog: str, top: str, known: set) -> set:
+def credit_facts(netlist: Netlist, verilog: str, top: str, known: set,
+                 seconds: float = SECONDS) -> set:
     """Situations of the output's registers that never are; none if it is not as it should be.
 
     Parameters
@@ -154,6 +156,8 @@ def credit_facts(netlist: Netlist, verilog: str, top: str, known: set) -> set:
     verilog, top : str
     known : set of tuple of (int, int)
         Situations that never are.
+    seconds : float
+        For the states of one part.
     """
     wanted = [f"output.{name}" for name in ("step_start", "step_last", "result_en", "state_en",
                                             "room")] + ["drain.tag.to_output", "output.credit"]
@@ -164,7 +168,8 @@ def credit_facts(netlist: Netlist, verilog: str, top: str, known: set) -> set:
     start, last, result, state, room = (some[0] for some in nets[:5])
     if state != 0:                  # states come to the output from elsewhere
         return set()
-    keeps, more, sent = _drain_keeps(netlist, verilog, top, (start, last), sizes)
+    keeps, more, sent = _drain_keeps(netlist, verilog, top, (start, last), sizes,
+                                     seconds)
     if not keeps or _delay(more, known, result, sent) is None or _delay(
             netlist, known, start, room) != 1:
         return set()
@@ -176,7 +181,7 @@ def credit_facts(netlist: Netlist, verilog: str, top: str, known: set) -> set:
     added.register(had_room, room)
     bound = added.netlist({result: comes, start: starts})
     part = find_part(bound, verilog, top, own=added.own, **_OUTPUT)
-    states = states_of(bound, part)
+    states = states_of(bound, part, seconds=seconds)
     if states is None:
         return set()
     index = {net: k for k, net in enumerate(part.registers)}

@@ -13,9 +13,10 @@ import numpy as np
 from .netlist import Netlist, compiled, cone
 from .netlist_states import control
 
-__all__ = ["Part", "find_part", "find_parts", "states_of"]
+__all__ = ["SECONDS", "Part", "find_part", "find_parts", "states_of"]
 
 MOST_INPUTS = 10
+SECONDS = 60.0
 LANES = 1 << 18         # of states and inputs that are looked at together
 # A net is a pair: whether it may be 1, whether it may be 0.
 _DUAL = {"$_AND_": ("h[{0}]&h[{1}]", "l[{0}]|l[{1}]"),
@@ -133,7 +134,7 @@ def _dual(order: list) -> list:
 
 
 def states_of(netlist: Netlist, part: Part, *, most: int = 1_500_000,
-              seconds: float = 60.0) -> np.ndarray | None:
+              seconds: float = SECONDS) -> np.ndarray | None:
     """All states, uint8 (states, registers); None if there are too many, or one is not known.
 
     What is undefined in the netlist may be either value; it must not come to a register.
@@ -153,6 +154,8 @@ def states_of(netlist: Netlist, part: Part, *, most: int = 1_500_000,
     while len(front):
         found = []
         for at in range(0, len(front), max(1, LANES // ways)):
+            if time.monotonic() - begun > seconds:
+                return None
             some = front[at:at + max(1, LANES // ways)]
             lanes = len(some) * ways
             bits = np.concatenate([np.repeat(some, ways, axis=0),
@@ -179,6 +182,6 @@ def states_of(netlist: Netlist, part: Part, *, most: int = 1_500_000,
         packed = np.frombuffer(b"".join(new), np.uint8).reshape(len(new), -(-n_registers // 8))
         front = np.unpackbits(packed, axis=1)[:, :n_registers]
         states.append(front)
-        if len(known) > most or time.monotonic() - begun > seconds:
+        if len(known) > most:
             return None
     return np.concatenate(states)

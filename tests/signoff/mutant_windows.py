@@ -23,6 +23,7 @@ CYCLES = 600        # of the random runs that say which registers differ
 LONG = 36           # cycles of a window: products, sums and all element-wise steps are shorter
 ROUNDS = 25         # in each of which more registers turn out to differ
 SECONDS = 90        # for one window
+STATES = 20.0       # seconds for the states of a part of the control
 DONE = 0            # a net that never differs: with it an answer is whole
 
 
@@ -61,7 +62,7 @@ class Windows:
         core = read_netlist(verilog, top, folder, boxed=True)
         self._pair = Pair(read_netlist((folder / "mutants.v").read_text(), top, folder,
                                        boxed=True), core, SELECT, shown)
-        self._known = self._pair.translated(known_of_control(core, verilog, top))
+        self._known = self._pair.translated(known_of_control(core, verilog, top, STATES))
 
     def prove(self, mutants: list) -> dict:
         """Number of a mutant -> why it is the same as the core; None where that is not shown."""

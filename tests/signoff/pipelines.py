@@ -5,7 +5,7 @@ from itertools import product
 
 from .control_credits import credit_facts
 from .control_never import never_in
-from .control_states import find_parts, states_of
+from .control_states import SECONDS, find_parts, states_of
 from .netlist import Netlist
 
 __all__ = ["carried", "known_of_control"]
@@ -56,14 +56,18 @@ def carried(netlist: Netlist, never: set) -> set:
     return found
 
 
-def known_of_control(netlist: Netlist, verilog: str, top: str) -> set:
-    """Situations that no state of the control has, and those of its copies."""
+def known_of_control(netlist: Netlist, verilog: str, top: str,
+                     seconds: float = SECONDS) -> set:
+    """Situations that no state of the control has, and those of its copies.
+
+    A part whose states take longer is left out, or a smaller one stands for it.
+    """
     known = set()
     for parts in find_parts(netlist, verilog, top):
         for part in parts:
-            states = states_of(netlist, part)
+            states = states_of(netlist, part, seconds=seconds)
             if states is not None:
                 known |= never_in(netlist, part, states)
                 break
-    known |= credit_facts(netlist, verilog, top, known)
+    known |= credit_facts(netlist, verilog, top, known, seconds)
     return known | carried(netlist, known)
