@@ -27,7 +27,8 @@ _DUAL = {"$_AND_": ("h[{0}]&h[{1}]", "l[{0}]|l[{1}]"),
 _COPIES = r"(loaded|pass_tag)_q\d+"
 _PARTS = (
     ({"modules": ("sequencer", "drain", "weights"), "copies": _COPIES},
-     {"modules": ("sequencer", "weights")}, {"modules": ("sequencer",)}),
+     {"modules": ("sequencer", "drain"), "copies": _COPIES}),
+    ({"modules": ("sequencer", "weights")}, {"modules": ("sequencer",)}),
     ({"modules": ("output", "output.buffer")},), ({"modules": ("loader",)},),
     ({"modules": ("dump",)},),
     # A bank is free again when its step has run: only the two together know when.
