@@ -134,7 +134,7 @@ def _dual(order: list) -> list:
 
 
 def states_of(netlist: Netlist, part: Part, *, most: int = 1_500_000,
-              seconds: float = 60.0) -> np.ndarray | None:
+              seconds: float = 45.0) -> np.ndarray | None:
     """All states, uint8 (states, registers); None if there are too many, or one is not known.
 
     What is undefined in the netlist may be either value; it must not come to a register.
@@ -174,12 +174,14 @@ def states_of(netlist: Netlist, part: Part, *, most: int = 1_500_000,
             after = np.unpackbits(after.view(np.uint8), axis=1)[:, :lanes]
             rows = np.packbits(np.ascontiguousarray(after.T), axis=1)
             found.append(np.unique(rows.view(f"V{rows.shape[1]}").ravel()))
+            if time.monotonic() - begun > seconds:
+                return None
         new = [row for row in (row.tobytes() for row in np.unique(np.concatenate(found)))
                if row not in known]
         known.update(new)
         packed = np.frombuffer(b"".join(new), np.uint8).reshape(len(new), -(-n_registers // 8))
         front = np.unpackbits(packed, axis=1)[:, :n_registers]
         states.append(front)
-        if len(known) > most or time.monotonic() - begun > seconds:
+        if len(known) > most:
             return None
     return np.concatenate(states)
