@@ -39,7 +39,7 @@ SMOKE = {
         max_steps=32),
     "tokens-argmax": _config(("gru", 6), ("linear", 5), seed=261, inputs=4, tokens=9, argmax=True,
                              lanes=4),
-    "shallow-wide": _config(("lstm", 5), seed=109, inputs=4, lanes=20, cols=5, posts=5, wide=True,
+    "shallow-wide": _config(("lstm", 5), seed=210, inputs=4, lanes=20, cols=5, posts=5, wide=True,
                             pipeline="shallow"),
     "packed": _config(("lstm", 8), ("linear", 3), seed=212, inputs=3, lanes=8, pack=True),
     "ecp5": _config(("lstm", 8), ("linear", 3), seed=587, inputs=3, lanes=8, family="ecp5"),
