@@ -9,7 +9,9 @@ from tests.signoff import window
 from tests.signoff.coverage_points import Point
 from tests.signoff.coverage_search import farthest
 from tests.signoff.coverage_text import whole_memories
+from tests.signoff.induction import Induction
 from tests.signoff.netlist import read_netlist
+from tests.signoff.products import find_products, without_products
 from tests.signoff.waivers import NAMED, Named, named_for, waive_named
 
 
@@ -78,3 +80,26 @@ def test_search_goes_far():
     for name, values in found.items():
         assert np.all(values.max(axis=(0, 1)) >= drawn[name].max(axis=(0, 1))), name
         assert np.all(values.min(axis=(0, 1)) <= drawn[name].min(axis=(0, 1))), name
+
+
+PRODUCT = """module top(input clk, input [3:0] a, output [7:0] p, output reg small);
+  wire [3:0] b;
+  initial small = 0;
+  assign b = 4'h0;
+  assign p = $signed(a) * $signed(b);
+  always @(posedge clk) small <= b[0];
+endmodule
+"""
+
+
+def test_without_the_gates_of_products(tmp_path):
+    """A product may be anything then; what does not come of it is what it was."""
+    whole = read_netlist(PRODUCT, "top", tmp_path)
+    text = PRODUCT.replace("  assign p = ", "  assign p  = ")
+    less = without_products(whole, find_products(text, "top", whole.names))
+    assert len(less.gates) < len(whole.gates)
+    p, small = whole.names["p"][1], whole.names["small"][0]
+    for netlist, never in ((whole, {((small, 1),), ((p, 1),)}), (less, {((small, 1),)})):
+        proof = Induction(netlist, [((small, 1),), ((p, 1),)])
+        assert proof.never == never
+        proof.close()

@@ -16,7 +16,7 @@ from .netlist_states import control
 __all__ = ["SECONDS", "Part", "find_part", "find_parts", "states_of"]
 
 MOST_INPUTS = 10
-SECONDS = 60.0
+SECONDS = 45.0
 LANES = 1 << 18         # of states and inputs that are looked at together
 # A net is a pair: whether it may be 1, whether it may be 0.
 _DUAL = {"$_AND_": ("h[{0}]&h[{1}]", "l[{0}]|l[{1}]"),
@@ -28,7 +28,8 @@ _DUAL = {"$_AND_": ("h[{0}]&h[{1}]", "l[{0}]|l[{1}]"),
 _COPIES = r"(loaded|pass_tag)_q\d+"
 _PARTS = (
     ({"modules": ("sequencer", "drain", "weights"), "copies": _COPIES},
-     {"modules": ("sequencer", "weights")}, {"modules": ("sequencer",)}),
+     {"modules": ("sequencer", "drain"), "copies": _COPIES}),
+    ({"modules": ("sequencer", "weights")}, {"modules": ("sequencer",)}),
     ({"modules": ("output", "output.buffer")},), ({"modules": ("loader",)},),
     ({"modules": ("dump",)},),
     # A bank is free again when its step has run: only the two together know when.
@@ -176,6 +177,8 @@ def states_of(netlist: Netlist, part: Part, *, most: int = 1_500_000,
             after = np.unpackbits(after.view(np.uint8), axis=1)[:, :lanes]
             rows = np.packbits(np.ascontiguousarray(after.T), axis=1)
             found.append(np.unique(rows.view(f"V{rows.shape[1]}").ravel()))
+            if time.monotonic() - begun > seconds:
+                return None
         new = [row for row in (row.tobytes() for row in np.unique(np.concatenate(found)))
                if row not in known]
         known.update(new)

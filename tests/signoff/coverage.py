@@ -126,7 +126,7 @@ def section(records: dict) -> str:
         "break the protocol; all but the last are compared with golden. The status counters' high "
         "bits are counted from presets; what a preset itself changes is not counted, nor what "
         "changes in the cycles of the first reset. A share is of the points that no rule waives. "
-        "Nine of the configurations have weights of another seed here than in the other parts, "
+        "Ten of the configurations have weights of another seed here than in the other parts, "
         "with which sums and values use their whole range; cells, sizes and the array are the "
         "same. "
         "Verilator 5.48 counts bits of vectors wider than 64 bits that do not change; they are "

@@ -94,7 +94,7 @@ def _broken(case: Case, core: FastSimulator, rng) -> None:
     words, _ = case.stimulus([0]).flat("inputs")
     loaded = words[:case.layout.program.load_words]
     core.offer(words, np.zeros(len(words), bool), seed=1)      # a sequence without its end
-    for number, often in enumerate((0.5, 0.1, 0.9)):
+    for number, often in enumerate((0.5, 0.1, 0.9, 0)):    # at last none: too long a sequence
         sent = np.concatenate([loaded, rng.integers(0, 1 << width, size=(BROKEN, many))])
         last = rng.random(len(sent)) < often
         last[:len(loaded)] = number == 0

@@ -9,13 +9,14 @@ from .induction import Induction
 from .netlist import Netlist, read_netlist
 from .netlist_states import apart
 from .pipelines import known_of_control
-from .products import find_products
+from .products import find_products, without_products
 from .waivers import CONSTANT, NEVER, PASSED, ROM, SETTLED, START
 from .window import in_windows
 
 __all__ = ["waive"]
 
 FLAG = "$auto$verilog_backend"
+LARGE = 200_000     # gates: of a larger core, those of products are left out of the induction
 
 
 def _from_inputs(netlist: Netlist) -> set:
@@ -109,7 +110,9 @@ def waive(points: dict, verilog: str, models: str, top: str, folder: Path) -> tu
     wanted += [way for some in ways.values() for way in some or ()]
     cells = _cells(netlist, set(bits.values()))
     known = known_of_control(netlist, verilog, top)
-    proof = Induction(netlist, [*dict.fromkeys([*wanted, *cells, *apart(netlist)])], known)
+    products = find_products(verilog, top, netlist.names)
+    gates = without_products(netlist, products) if len(netlist.gates) > LARGE else netlist
+    proof = Induction(gates, [*dict.fromkeys([*wanted, *cells, *apart(netlist)])], known)
     constant = {net for net in bits.values() if net is not None
                 and any(proof.impossible(((net, value),)) for value in (0, 1))}
     at_once = _from_inputs(netlist)
@@ -125,13 +128,13 @@ def waive(points: dict, verilog: str, models: str, top: str, folder: Path) -> tu
     bits = {point: net for point, net in bits.items() if net is not None and point not in waived}
     ways = {point: some for point, some in ways.items() if some and point not in waived}
     passed, still = in_windows(
-        netlist, find_products(verilog, top, netlist.names), proof.never,
+        netlist, products, proof.never,
         [*(((net, value),) for net in bits.values() for value in (0, 1)),
          *(way for some in ways.values() for way in some),
          *(cell for cell in cells if cell not in proof.never)],
         [(net, int(point.rises)) for point, net in bits.items() if net not in at_once])
     # What hangs on the sum of all that was, as a counter of what never is.
-    last = Induction(netlist, [((net, value),) for net in bits.values() for value in (0, 1)],
+    last = Induction(gates, [((net, value),) for net in bits.values() for value in (0, 1)],
                      proof.never | passed, netlist.names["rst"][0])
     later = {net for net in bits.values() for value in (0, 1) if last.impossible(((net, value),))}
     waived |= {point: PASSED for point, net in bits.items()

@@ -5,11 +5,14 @@ that a mean lies between two values, it can tell from these bounds alone.
 """
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-__all__ = ["Logic", "Product", "bound_product", "find_products"]
+from .netlist import Netlist, cone
+
+__all__ = ["Logic", "Product", "bound_product", "find_products", "without_products"]
 
 _PRODUCT = re.compile(r"  assign (\S+)\s+= \$signed\(([^()]+)\) \* \$signed\(([^()]+)\);$")
+_YOSYS = re.compile(r"\$(?!\d+$)")       # a name that is not the core's own
 _NAME = re.compile(r"\\?(\S+)\s*$")
 
 
@@ -44,6 +47,20 @@ def find_products(verilog: str, top: str, names: dict) -> list:
             if a and b and len(p) == len(a) + len(b):
                 found.append(Product(a=a, b=b, p=p))
     return found
+
+
+def without_products(netlist: Netlist, products: list) -> Netlist:
+    """The same without the products' gates, and what only they need: a product may be anything."""
+    makers = {out: (kind, inputs) for kind, inputs, out in netlist.gates}
+    for product in products:
+        for net in product.p:
+            makers.pop(net, None)
+    names = {name: nets for name, nets in netlist.names.items() if not _YOSYS.match(name)}
+    order, seen = [], set()
+    for net in (*(into for into, _ in netlist.registers.values()),
+                *(net for nets in names.values() for net in nets)):
+        order += cone(makers, net, seen)[0]
+    return replace(netlist, gates=order, names=names)
 
 
 class Logic:

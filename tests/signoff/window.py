@@ -76,7 +76,7 @@ class Window:
             elif product:
                 needed = [(one, cycle) for one in (*product.a, *product.b)]
             else:
-                needed = [(one, cycle) for one in self._makers.get(net, (None, ()))[1]]
+                needed = [(one, cycle) for one in self._inputs(net, literal)]
             if missing := [(one, at) for one, at in needed if one not in self._literal[at]]:
                 todo += missing
                 continue
@@ -94,27 +94,41 @@ class Window:
                 bound_product(self._logic, *([literal[one] for one in word]
                                              for word in (product.a, product.b, product.p)))
             else:
-                literal[net] = self._gate(net, [literal[one] for one, _ in needed])
+                literal[net] = self._gate(net, literal)
             for cube in self._cubes.get(net, ()):
                 if all(one in literal for one, _ in cube):
                     self._solver.add_clause([-literal[one] if value else literal[one]
                                              for one, value in cube])
         return self._literal[cycle][net]
 
-    def _gate(self, net: int, inputs: list) -> int:
+    def _inputs(self, net: int, literal: dict) -> tuple:
+        """Inputs of a gate, as far as they matter: none behind one that settles it."""
+        kind, inputs = self._makers.get(net, (None, ()))
+        if kind == "$_MUX_":
+            a, b, s = inputs
+            return {1: (s, b), -1: (s, a)}.get(literal.get(s), inputs if s in literal else (s,))
+        if kind in ("$_AND_", "$_OR_"):
+            first = literal.get(inputs[0])
+            return inputs[:1] if first in (None, -1 if kind == "$_AND_" else 1) else inputs
+        return inputs
+
+    def _gate(self, net: int, literal: dict) -> int:
         if net not in self._makers:
             return self._fresh()
-        kind, logic = self._makers[net][0], self._logic
+        (kind, inputs), logic = self._makers[net], self._logic
+        if kind == "$_MUX_":
+            a, b, s = inputs
+            if abs(literal[s]) == 1:
+                return literal[b if literal[s] == 1 else a]
+            a, b = literal[a], literal[b]
+            return a if a == b else logic.pick(literal[s], a, b)
+        if kind in ("$_AND_", "$_OR_") and abs(literal[inputs[0]]) == 1:
+            settles = -1 if kind == "$_AND_" else 1
+            return settles if literal[inputs[0]] == settles else literal[inputs[1]]
         if kind == "$_NOT_":
-            return -inputs[0]
-        if kind == "$_AND_":
-            return logic.both(*inputs)
-        if kind == "$_OR_":
-            return logic.either(*inputs)
-        if kind == "$_XOR_":
-            return logic.differ(*inputs)
-        a, b, s = inputs
-        return a if a == b else logic.pick(s, a, b)
+            return -literal[inputs[0]]
+        make = {"$_AND_": logic.both, "$_OR_": logic.either, "$_XOR_": logic.differ}[kind]
+        return make(*(literal[one] for one in inputs))
 
     def _drop(self, left: dict, given: dict | None = None) -> set:
         """Those of some literals that can never be true; while theirs of ``given`` are."""
