@@ -3,6 +3,8 @@
 Memories and products are boxes: the same comes out of a box where the same goes in.
 """
 
+from functools import cached_property
+
 from .aiger import Graph
 from .netlist import Netlist, cone
 
@@ -92,7 +94,6 @@ class Pair:
         self._to = {net: here for name, nets in core.names.items() if len(nets) == len(
             named.get(name, ())) for net, here in zip(nets, named[name], strict=True)}
         starts = {self._to.get(out): start for out, (_, start) in core.registers.items()}
-        self._before = None
         self._registers = {out: (into, starts.get(out, start))
                            for out, (into, start) in netlist.registers.items()}
 
@@ -113,26 +114,27 @@ class Pair:
                 to[out] = gates.make("$_MUX_", (gates.fresh(), out, same))
         return to
 
+    @cached_property
+    def _hangs_on(self) -> dict:
+        """Register -> what its next value hangs on beside the reset, if that is not much."""
+        made = {out: inputs for _, inputs, out in self._order}
+        found, nothing = {}, {0, 1, self._netlist.names["rst"][0], *self._select}
+        for out, (into, _) in self._registers.items():
+            leaves, seen, todo = set(), set(nothing), [into]
+            while todo and len(leaves) < FEW:
+                net = todo.pop()
+                if net not in seen:
+                    seen.add(net)
+                    todo += made.get(net, ())
+                    leaves |= set() if net in made else {net}
+            if 0 < len(leaves) < FEW:
+                found[out] = leaves
+        return found
+
     def behind(self, own: set) -> set:
         """Registers, and all those whose next values hang on them alone, and on what resets."""
-        if self._before is None:
-            made = {out: inputs for _, inputs, out in self._order}
-            reset, self._before = self._netlist.names["rst"][0], {}
-            for out, (into, _) in self._registers.items():
-                leaves, seen, todo = set(), set(), [into]
-                while todo and len(leaves) < FEW:
-                    net = todo.pop()
-                    if net in seen or net < 2 or net == reset or net in self._select:
-                        continue
-                    seen.add(net)
-                    if net in made:
-                        todo += made[net]
-                    else:
-                        leaves.add(net)
-                if leaves and len(leaves) < FEW:
-                    self._before[out] = leaves
         own = set(own)
-        while more := {out for out, leaves in self._before.items()
+        while more := {out for out, leaves in self._hangs_on.items()
                        if out not in own and leaves <= own}:
             own |= more
         return own
