@@ -124,7 +124,10 @@ def test_conditions_of_the_text(counter):
     assert len(of("3'h0, 3'h1:", "case", "line")) == 2 and len(of("default:", "case", "line")) == 5
     expression = point(kind="expr", what="(n[2:1][1]==1 && odd==0) => 1", module="")
     assert situations.of(expression) == [((n[2], 1), (n[0], 0))]
-    assert situations.of(point(kind="expr", what="(nobody==1) => 1", module="")) is None
+    joined = point(kind="expr", what="({32'h1{{{odd, up}, wide}}}[1]==1) => 1", module="")
+    assert situations.of(joined) == [((counter.names["up"][0], 1),)]
+    for what in ("(nobody==1) => 1", "({32'h1{{odd, n}}}[1]==1) => 1"):
+        assert situations.of(point(kind="expr", what=what, module="")) is None
     with pytest.raises(ValueError, match="do not close"):
         Situations("module m;\n  always @* begin\nendmodule", {})
 

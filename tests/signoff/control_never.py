@@ -12,6 +12,7 @@ __all__ = ["never_in"]
 WORD = 8                # bits of the longest word all of whose values are looked at
 SHORT = 5               # and of the longest one that is looked at together with each bit
 FEW = 24                # registers of a part of which any three are looked at
+SOME = 40               # registers of a part whose words are looked at with each bit, whole
 VALID = "drain.active"  # of what the drain tells of a row
 
 
@@ -44,7 +45,7 @@ def _with_word(registers: tuple, index: dict, states: np.ndarray, word: tuple, g
             continue
         if not len(rows):
             found.add((*cube, *given))
-        elif len(word) <= SHORT:
+        elif len(word) <= (SHORT if len(registers) > SOME else WORD):
             for bit, there in ((1, rows.any(axis=0)), (0, ~rows.all(axis=0))):
                 for k in np.flatnonzero(~there):
                     one = registers[k], bit

@@ -14,6 +14,7 @@ _NAME = r"\\\S+(?: |$)|[A-Za-z_]\w*"
 _SIGNAL = re.compile(rf"({_NAME})\s*((?:\[[\d:]+\]\s*)*)")
 _TERM = re.compile(r"([^()&|=\s]+)==([01])")
 _MEMORY = re.compile(r"(  reg \[[\d:]+\] (\S+) +)\[(\d+):0\];")
+_JOINED = re.compile(r"\{32'h1(\{[^\[\]]*\})\}\[(\d+)\]")     # signals in braces, once; a bit
 MOST = 256     # ways of reaching a point that are looked at
 
 
@@ -133,11 +134,21 @@ class Situations:
             ways = [a + b for a in ways for b in more]
         return ways
 
+    def _apart(self, point: Point) -> str:
+        """An expression with the signal itself in place of a bit of several in braces."""
+        def one(found):
+            names = re.findall(r"[^{},\s]+", found[1])[::-1]
+            each = [self._bits(point.module, f"\\{name} ") for name in names]
+            single = all(nets is not None and len(nets) == 1 for nets in each)
+            return names[int(found[2])] if single and int(found[2]) < len(names) else found[0]
+
+        return _JOINED.sub(one, point.what)
+
     def of(self, point: Point) -> list | None:
         """Situations of which one must be there for a point to be reached; None: not known."""
         if point.kind == "expr":
             cube = []
-            for signal, value in _TERM.findall(point.what):
+            for signal, value in _TERM.findall(self._apart(point)):
                 found = re.fullmatch(r"(.*?)((?:\[[\d:]+\])*)", signal)
                 nets = self._bits(point.module, f"\\{found[1]} {found[2]}")
                 if nets is None or len(nets) != 1:

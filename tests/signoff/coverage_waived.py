@@ -127,12 +127,13 @@ def waive(points: dict, verilog: str, models: str, top: str, folder: Path) -> tu
     proof.close()
     bits = {point: net for point, net in bits.items() if net is not None and point not in waived}
     ways = {point: some for point, some in ways.items() if some and point not in waived}
+    cells = [cell for cell in cells if cell not in proof.never]
     passed, still = in_windows(
         netlist, products, proof.never,
         [*(((net, value),) for net in bits.values() for value in (0, 1)),
-         *(way for some in ways.values() for way in some),
-         *(cell for cell in cells if cell not in proof.never)],
-        [(net, int(point.rises)) for point, net in bits.items() if net not in at_once])
+         *(way for some in ways.values() for way in some), *cells],
+        [*((net, int(point.rises)) for point, net in bits.items() if net not in at_once),
+         *(one for one, in cells)])
     # What hangs on the sum of all that was, as a counter of what never is.
     last = Induction(gates, [((net, value),) for net in bits.values() for value in (0, 1)],
                      proof.never | passed, netlist.names["rst"][0])
