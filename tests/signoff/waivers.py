@@ -38,21 +38,21 @@ class Rule:
 START, ROM, CONSTANT, SETTLED, NEVER, PASSED, NAMED = (
     "start", "rom", "constant", "settled", "never", "passed", "named")
 RULES = {rule.name: rule for rule in (
-    Rule(name=START, caps={"branch": 25, "toggle": 1},
+    Rule(name=START, caps={"branch": 20, "toggle": 0.2},
          reason="the flag that Yosys writes into each `always @*`, so that a simulator runs it "
                 "once at time 0: always 0, with an empty branch"),
-    Rule(name=ROM, caps={"toggle": 25},
+    Rule(name=ROM, caps={"toggle": 3},
          reason="a bit of a memory that nothing writes"),
-    Rule(name=CONSTANT, caps={"toggle": 35},
+    Rule(name=CONSTANT, caps={"toggle": 20},
          reason="the bit has one value in all cycles, whatever comes in: shown by induction over "
                 "the gates that Yosys makes of the core"),
-    Rule(name=SETTLED, caps={"toggle": 2},
+    Rule(name=SETTLED, caps={"toggle": 1.5},
          reason="the bit cannot change this way: no two cycles in a row allow it, by the same "
                 "induction"),
-    Rule(name=NEVER, caps={"line": 2, "branch": 7, "expr": 15},
+    Rule(name=NEVER, caps={"line": 1, "branch": 7, "expr": 12},
          reason="the values that the condition asks for are never there together, by the same "
                 "induction"),
-    Rule(name=PASSED, caps={"toggle": 10, "line": 2, "branch": 3, "expr": 10},
+    Rule(name=PASSED, caps={"toggle": 4, "line": 0.5, "branch": 1, "expr": 7},
          reason=f"the same once a first reset of {FROM} cycles from power-up is over, and what "
                 "registers held that have no value at power-up has left the pipelines: a SAT "
                 "solver unrolls the gates over some cycles, from any state; nothing is counted "
