@@ -111,8 +111,8 @@ def test_caught_in_hardware(bug, tmp_path, simulator):
 MODEL = "test_golden_model"
 GOLDEN = {
     "a tie rounded down": (
-        "golden.fixed", "((values << left) + half) >> right",
-        "((values << left) + half - (right > 0)) >> right",
+        "golden.fixed", "(values << (left + 1)) >> right",
+        "((values << (left + 1)) - (right > 0)) >> right",
         "test_golden_fixed", "test_round_shift_ties", ()),
     "saturates one code too far": (
         "golden.fixed", "-top, top - 1)", "-top, top)",
