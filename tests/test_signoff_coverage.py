@@ -5,7 +5,7 @@ import pytest
 
 from gatewright.campaign_networks import Config
 from sim.fast import FastSimulator
-from tests.signoff import coverage, functional, window
+from tests.signoff import coverage, functional, windows
 from tests.signoff.coverage_points import KINDS, Point, read_points
 from tests.signoff.coverage_runs import case_to_cover, cover
 from tests.signoff.coverage_text import Situations
@@ -134,7 +134,7 @@ def test_conditions_of_the_text(counter):
 
 def test_small_core(tmp_path, monkeypatch):
     """With every run all lines are reached or proved out of reach; with few, lines are named."""
-    monkeypatch.setattr(window, "PLAN", window.PLAN[:1])    # the others take minutes
+    monkeypatch.setattr(windows, "PLAN", windows.PLAN[:1])    # the others take minutes
     case = case_to_cover(TINY)
     rtl = tmp_path / f"{case.core.name}.v"
     rtl.write_text(case.core.verilog)

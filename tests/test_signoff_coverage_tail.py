@@ -5,7 +5,7 @@ import pytest
 
 from gatewright.campaign_networks import Config, make_codes, make_network, make_table
 from golden.model import run_golden
-from tests.signoff import window
+from tests.signoff import windows
 from tests.signoff.coverage_points import Point
 from tests.signoff.coverage_search import farthest
 from tests.signoff.coverage_text import whole_memories
@@ -42,7 +42,7 @@ def test_what_never_comes_to_be(tmp_path, kept, never):
     """A bit that is not there, and does not come, is never there; one that a reset sets, is."""
     netlist = read_netlist(STUCK.replace("KEPT", kept), "top", tmp_path)
     bit = netlist.names["kept"][0]
-    passed, still = window.in_windows(netlist, [], set(), [((bit, 1),)], [(bit, 1), (bit, 0)])
+    passed, still = windows.in_windows(netlist, [], set(), [((bit, 1),)], [(bit, 1), (bit, 0)])
     assert (((bit, 1),) in passed) is never and ((bit, 1) in still) is never
 
 

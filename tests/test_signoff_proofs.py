@@ -17,7 +17,8 @@ from tests.signoff.netlist import read_netlist
 from tests.signoff.pipelines import carried
 from tests.signoff.products import Logic, bound_product, find_products
 from tests.signoff.waivers import PASSED
-from tests.signoff.window import FROM, Window, in_windows
+from tests.signoff.window import Window
+from tests.signoff.windows import FROM, in_windows
 
 # Counts to 4 while it goes; the copy comes two cycles later. What is looked up is at most 9, and
 # 9 of 16 parts of it are added to another such number.

@@ -16,7 +16,7 @@ from sim.traffic import Patterns
 from .configurations import WIDE_RANGE
 from .coverage_points import read_points
 from .coverage_search import farthest
-from .window import FROM
+from .windows import FROM
 
 __all__ = ["case_to_cover", "cover", "extremes"]
 

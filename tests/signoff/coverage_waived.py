@@ -11,7 +11,7 @@ from .netlist_states import apart
 from .pipelines import known_of_control
 from .products import find_products, without_products
 from .waivers import CONSTANT, NEVER, PASSED, ROM, SETTLED, START
-from .window import in_windows
+from .windows import in_windows
 
 __all__ = ["waive"]
 

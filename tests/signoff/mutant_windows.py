@@ -15,7 +15,8 @@ from .mutant_netlists import SELECT
 from .mutant_pair import Pair
 from .netlist import Netlist, read_netlist
 from .pipelines import known_of_control
-from .window import Window, in_time
+from .window import Window
+from .windows import in_time
 
 __all__ = ["Windows"]
 

@@ -11,7 +11,7 @@ import tomllib
 from dataclasses import dataclass
 from pathlib import Path
 
-from .window import FROM
+from .windows import FROM
 
 __all__ = ["RULES", "Named", "Rule", "broken", "named_for", "useless", "waive_named"]
 
