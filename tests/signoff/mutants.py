@@ -70,7 +70,8 @@ def _record(case: dict, **fields) -> dict:
 def measure(case: dict, folder: Path, old: dict | None, settings: dict) -> dict:
     """Run each mutant until a check tells it; prove the others to be no other core.
 
-    Of the same Verilog and as many mutants as before, only those that were left are tried again.
+    Of the same Verilog, seed and number of mutants as before, only those that were left are tried
+    again.
     """
     made = case_with_many((SMOKE | OTHERS)[case["core"]])
     modules = " ".join(f"{TOP}.{name}" for name in BLOCKS[case["block"]][0].split()) or TOP
@@ -84,7 +85,8 @@ def measure(case: dict, folder: Path, old: dict | None, settings: dict) -> dict:
         return {mutant.name: told[mutant.number] for mutant in mutants
                 if told.get(mutant.number) is not None}
 
-    found = {"verilog": made.core.verilog_sha256[:16], "mutants": len(mutants)}
+    found = {"verilog": made.core.verilog_sha256[:16], "mutants": len(mutants),
+             "seed": settings["seed"]}
     names = {mutant.number: mutant.name for mutant in mutants}
     if old and found.items() <= old.items() and set(old["left"]) <= set(names.values()):
         same = windows(old["left"])
