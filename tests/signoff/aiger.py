@@ -21,6 +21,8 @@ class Graph:
         Literal and those of its operands, none before its operands.
     names : dict of str to int
         Literal of each input by its name; one bit of several as "name[bit]".
+    counters : tuple of int
+        Literals of latches that may have come to any value.
     """
 
     inputs: list
@@ -29,6 +31,7 @@ class Graph:
     outputs: list
     ands: list
     names: dict
+    counters: tuple = ()
 
 
 def read_graph(text: str, select: str) -> Graph:

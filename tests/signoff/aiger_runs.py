@@ -15,8 +15,11 @@ def _literal(lit: int) -> str:
     return f"v[{lit >> 1}]" + ("^m" if lit & 1 else "")
 
 
-def simulate(graph: Graph, mutants: list, *, cycles: int, runs: int = 64, seed: int = 1) -> dict:
+def simulate(graph: Graph, mutants: list, *, cycles: int, runs: int = 64, seed: int = 1,
+             counted: bool = False) -> dict:
     """Random inputs into the core and into all mutants at once, from power-up.
+
+    With ``counted`` the graph's counters begin at random values, as if so much had been counted.
 
     Returns
     -------
@@ -32,6 +35,8 @@ def simulate(graph: Graph, mutants: list, *, cycles: int, runs: int = 64, seed: 
     for k, lit in enumerate(graph.select):
         value[lit >> 1] = sum((mutant >> k & 1) * one_run << j * runs
                               for j, mutant in enumerate(lanes))
+    for lit in graph.counters if counted else ():
+        value[lit >> 1] = rng.getrandbits(runs) * every
     pieces = compiled([f"v[{lit >> 1}]=({_literal(a)})&({_literal(b)})"
                        for lit, a, b in graph.ands], "v, m")  # v[0] is false
     apart, apart_outputs = [0] * len(graph.latches), 0

@@ -1,31 +1,31 @@
 """What the output's credits and its buffer never are: no more comes in than room was taken for.
 
 The output alone does not know that. Two counters that the core does not have are added to its
-gates, of results that steps have started for and that are still to come: one at the drain, one at
-the output. At the drain no state that can be reached sends a result which no step has started for.
-What the drain sends comes to the output so many cycles later, and nothing else does. So at the
-output, too, a result comes only while some are still to come; with that, every state that the
-output can reach is gone through.
+gates, of entries that steps have started for and that are still to come: one where they are sent,
+by the drain and by what reads the states, one at the output. No state that can be reached sends
+two at once, or one which no step has started for. What is sent comes to the output so many cycles
+later, and nothing else does. So at the output, too, an entry comes only while some are still to
+come; with that, every state that the output can reach is gone through.
 """
 
 import re
 from dataclasses import replace
 
 from .control_never import never_in
-from .control_states import SECONDS, find_part, states_of
+from .control_states import SECONDS, WALK, find_part, states_of
 from .netlist import Netlist
 from .window import Window
 
 __all__ = ["credit_facts"]
 
-BITS = 6                # of a counter
+BITS = 7                # of a counter
 LATEST = 80             # cycles from the drain to the output
 FRESH = 1 << 29         # nets that are added
 _CASE = r"      3'h{}:\n\s+\\(\$\d+)  = \\(\$\d+) \["
-_DRAIN = {"modules": ("sequencer", "drain"), "copies": r"(loaded|pass_tag)_q\d+"}
+_DRAIN = {"modules": ("sequencer", "drain", "dump"), "copies": r"(loaded|pass_tag)_q\d+"}
 # Where results are in groups, which of one leaves hangs on a bit of the group.
 _OUTPUT = {"modules": ("output", "output.buffer"),
-           "also": r"output\.(credit|place|buffer\.\S+)"}
+           "also": r"output\.(credit|place|buffer\.\S+)", "through": r"output\.buffer\.\S+"}
 
 
 class _Added:
@@ -120,29 +120,34 @@ def _delay(netlist: Netlist, known: set, late: int, sent: int) -> int | None:
     return found
 
 
-def _drain_keeps(netlist: Netlist, verilog: str, top: str, names: tuple, sizes: tuple,
-                 seconds: float) -> tuple:
-    """(whether the drain sends no result which no step has started for, the net of "it sends")."""
-    start, last = names
+def _sending_keeps(netlist: Netlist, verilog: str, top: str, names: tuple, sizes: tuple,
+                   seconds: float) -> tuple:
+    """(whether no result and no state is sent which no step has started for, the net of "the drain
+    sends a result"): never two at once, and never one too many.
+    """
+    start, last, reading = names
     added = _Added(netlist)
     tag = [netlist.names[f"drain.tag.{name}"][0] for name in ("valid", "anchor", "to_output")]
-    sent = added.gate("AND", added.gate("AND", tag[0], tag[1]), tag[2])
+    result = added.gate("AND", added.gate("AND", tag[0], tag[1]), tag[2])
+    sent = added.gate("OR", result, reading)
     word, wrong = [added.fresh() for _ in range(BITS)], added.fresh()
     added.to_come(word, start, last, sizes, sent)
     none = added.gate("NOT", added.any(word))
-    added.register(wrong, added.gate("OR", wrong, added.gate("AND", sent, none)))
+    too_many = added.gate("OR", added.gate("AND", sent, none), added.gate("AND", result, reading))
+    added.register(wrong, added.gate("OR", wrong, too_many))
     more = added.netlist({})
-    part = find_part(more, verilog, top, own=added.own, **_DRAIN)
+    part = find_part(more, verilog, top, own=added.own, walks=WALK in netlist.names, **_DRAIN)
     states = states_of(more, part, seconds=seconds)
     if states is None:
-        return False, more, sent
+        return False, more, result
     index = {net: k for k, net in enumerate(part.registers)}
-    return (not states[:, index[wrong]].any() and _small(states, index, word, sizes)), more, sent
+    keeps = not states.high[:, index[wrong]].any() and _small(states, index, word, sizes)
+    return keeps, more, result
 
 
 def _small(states, index: dict, word: list, sizes: tuple) -> bool:
     """Whether a counter has never run over."""
-    value = sum(states[:, index[net]].astype(int) << k for k, net in enumerate(word))
+    value = sum(states.high[:, index[net]].astype(int) << k for k, net in enumerate(word))
     return int(value.max()) + max(sizes) < 1 << BITS
 
 
@@ -166,20 +171,22 @@ def credit_facts(netlist: Netlist, verilog: str, top: str, known: set,
     if not all(nets) or sizes is None:
         return set()
     start, last, result, state, room = (some[0] for some in nets[:5])
-    if state != 0:                  # states come to the output from elsewhere
-        return set()
-    keeps, more, sent = _drain_keeps(netlist, verilog, top, (start, last), sizes,
-                                     seconds)
+    reading = netlist.names.get("dump.reading", (0,))[0]
+    keeps, more, sent = _sending_keeps(netlist, verilog, top, (start, last, reading), sizes,
+                                       seconds)
     if not keeps or _delay(more, known, result, sent) is None or _delay(
-            netlist, known, start, room) != 1:
+            netlist, known, start, room) != 1 or state and _delay(
+            netlist, known, state, reading) is None:
         return set()
     added = _Added(netlist)
     word, had_room = [added.fresh() for _ in range(BITS)], added.fresh()
-    comes = added.gate("AND", result, added.any(word))
+    some = added.any(word)
+    arrive = {net: added.gate("AND", net, some) for net in {result, state} - {0}}
+    comes = added.any(list(arrive.values()))
     starts = added.gate("AND", start, had_room)
     added.to_come(word, starts, last, sizes, comes)
     added.register(had_room, room)
-    bound = added.netlist({result: comes, start: starts})
+    bound = added.netlist(arrive | {start: starts})
     part = find_part(bound, verilog, top, own=added.own, **_OUTPUT)
     states = states_of(bound, part, seconds=seconds)
     if states is None:

@@ -4,7 +4,7 @@ from itertools import combinations
 
 import numpy as np
 
-from .control_states import Part
+from .control_states import Part, States
 from .netlist import Netlist
 
 __all__ = ["never_in"]
@@ -16,13 +16,12 @@ SOME = 40               # registers of a part whose words are looked at with eac
 VALID = "drain.active"  # of what the drain tells of a row
 
 
-def _pairs(registers: tuple, states: np.ndarray) -> set:
+def _pairs(registers: tuple, states: States) -> set:
     """Values that one register, or two at once, never have."""
     n = len(registers)
     both = {(a, b): np.zeros((n, n)) for a in (0, 1) for b in (0, 1)}
-    for at in range(0, len(states), 20_000):
-        ones = states[at:at + 20_000].astype(np.float32)
-        ways = 1 - ones, ones
+    for at in range(0, len(states.high), 20_000):
+        ways = [some[at:at + 20_000].astype(np.float32) for some in (states.low, states.high)]
         for a, b in both:
             both[a, b] += ways[a].T @ ways[b]
     there = [np.diag(both[a, a]) > 0 for a in (0, 1)]
@@ -33,21 +32,46 @@ def _pairs(registers: tuple, states: np.ndarray) -> set:
     return never
 
 
-def _with_word(registers: tuple, index: dict, states: np.ndarray, word: tuple, given: tuple,
+class _Word:
+    """The values of some registers together, in every state."""
+
+    def __init__(self, states: States, places: tuple):
+        bits = np.arange(len(places))
+        high = states.high[:, places].astype(np.int64) @ (1 << bits)
+        low = states.low[:, places].astype(np.int64) @ (1 << bits)
+        self._full = (1 << len(places)) - 1
+        self._codes, self._of = np.unique(high << len(places) | low, return_inverse=True)
+        self._bits = len(places)
+
+    def _may(self, number: int) -> np.ndarray:
+        high, low = self._codes >> self._bits, self._codes & self._full
+        return (number & ~high | ~number & self._full & ~low) == 0
+
+    def states(self, number: int) -> np.ndarray:
+        """Of each state, whether it may have that value."""
+        return self._may(number)[self._of]
+
+    def never(self) -> set:
+        """Values that it has in no state."""
+        return {number for number in range(self._full + 1) if not self._may(number).any()}
+
+
+def _with_word(registers: tuple, index: dict, states: States, word: tuple, given: tuple,
                never: set) -> set:
     """Values that a word never has in some states; and those that it never has with a bit's."""
     found = set()
-    value = sum(states[:, index[net]].astype(np.int64) << k for k, net in enumerate(word))
+    value = _Word(states, tuple(index[net] for net in word))
+    missing = value.never()
     for number in range(1 << len(word)):
-        rows = states[value == number]
         cube = tuple((net, number >> k & 1) for k, net in enumerate(word))
         if cube in never or any(net in word for net, _ in given):
             continue
-        if not len(rows):
+        if number in missing:
             found.add((*cube, *given))
         elif len(word) <= (SHORT if len(registers) > SOME else WORD):
-            for bit, there in ((1, rows.any(axis=0)), (0, ~rows.all(axis=0))):
-                for k in np.flatnonzero(~there):
+            rows = value.states(number)
+            for bit, some in ((1, states.high), (0, states.low)):
+                for k in np.flatnonzero(~some[rows].any(axis=0)):
                     one = registers[k], bit
                     if (one,) not in never and registers[k] not in word and (
                             *cube, one) not in never and one[0] not in dict(given) and not any(
@@ -57,7 +81,7 @@ def _with_word(registers: tuple, index: dict, states: np.ndarray, word: tuple, g
     return found
 
 
-def never_in(netlist: Netlist, part: Part, states: np.ndarray) -> set:
+def never_in(netlist: Netlist, part: Part, states: States) -> set:
     """Situations of a part's registers that are in none of its states.
 
     Of one and of two registers; of three, if there are few; of the words that have a name; and of
@@ -66,9 +90,8 @@ def never_in(netlist: Netlist, part: Part, states: np.ndarray) -> set:
     registers, index = part.registers, {net: k for k, net in enumerate(part.registers)}
     never = _pairs(registers, states)
     for three in combinations(range(len(registers)), 3) if len(registers) <= FEW else ():
-        there = set(np.unique(states[:, three] @ np.array([1, 2, 4])).tolist())
         never |= {tuple((registers[k], number >> j & 1) for j, k in enumerate(three))
-                  for number in set(range(8)) - there}
+                  for number in _Word(states, three).never()}
     words = dict.fromkeys(tuple(nets) for nets in netlist.names.values()
                           if 1 < len(nets) == len(set(nets)) <= WORD
                           and all(net in index for net in nets))
@@ -77,7 +100,8 @@ def never_in(netlist: Netlist, part: Part, states: np.ndarray) -> set:
     for given in [(), *([((net, 1),)] for net in valid)]:
         rows = states
         for net, value in (one for cube in given for one in cube):
-            rows = rows[rows[:, index[net]] == value]
+            there = (rows.high if value else rows.low)[:, index[net]] > 0
+            rows = States(high=rows.high[there], low=rows.low[there])
         extra = tuple(one for cube in given for one in cube)
         for word in words:
             never |= _with_word(registers, index, rows, word, extra, never)

@@ -10,13 +10,14 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from .control_walks import fold, follow
 from .netlist import Netlist, compiled, cone
 from .netlist_states import control
 
-__all__ = ["SECONDS", "Part", "find_part", "find_parts", "states_of"]
+__all__ = ["SECONDS", "WALK", "Part", "States", "find_part", "find_parts", "states_of"]
 
 MOST_INPUTS = 10
-SECONDS = 45.0
+SECONDS = 150.0
 LANES = 1 << 18         # of states and inputs that are looked at together
 # A net is a pair: whether it may be 1, whether it may be 0.
 _DUAL = {"$_AND_": ("h[{0}]&h[{1}]", "l[{0}]|l[{1}]"),
@@ -24,16 +25,23 @@ _DUAL = {"$_AND_": ("h[{0}]&h[{1}]", "l[{0}]|l[{1}]"),
          "$_XOR_": ("h[{0}]&l[{1}]|l[{0}]&h[{1}]", "h[{0}]&h[{1}]|l[{0}]&l[{1}]"),
          "$_NOT_": ("l[{0}]", "h[{0}]"),
          "$_MUX_": ("l[{2}]&h[{0}]|h[{2}]&h[{1}]", "l[{2}]&l[{0}]|h[{2}]&l[{1}]")}
-# Modules, and registers besides theirs. If a part has too many states, the ones behind it serve.
+# Modules, and registers besides theirs; whether of cores with walks over sequences alone, or of
+# those without. If a part has too many states, the ones behind it serve.
 _COPIES = r"(loaded|pass_tag)_q\d+"
+WALK = "sequencer.sweep_begin"     # of a core with walks over stored sequences
+# Modules, and registers besides theirs; whether of cores with walks over sequences alone, or of
+# those without. If a part has too many states, the ones behind it serve.
 _PARTS = (
-    ({"modules": ("sequencer", "drain", "weights"), "copies": _COPIES},
-     {"modules": ("sequencer", "drain"), "copies": _COPIES}),
-    ({"modules": ("sequencer", "weights")}, {"modules": ("sequencer",)}),
-    ({"modules": ("output", "output.buffer")},), ({"modules": ("loader",)},),
+    ({"modules": ("sequencer", "drain"), "copies": _COPIES, "walks": True},
+     {"modules": ("sequencer", "drain", "weights"), "copies": _COPIES, "walks": False},
+     {"modules": ("sequencer", "drain"), "copies": _COPIES, "walks": False}),
+    ({"modules": ("sequencer", "weights"), "walks": True},
+     {"modules": ("sequencer", "weights"), "walks": False},
+     {"modules": ("sequencer",), "walks": False}),
+    ({"modules": ("output", "output.buffer")},), ({"modules": ("loader",), "walks": False},),
     ({"modules": ("dump",)},),
     # A bank is free again when its step has run: only the two together know when.
-    ({"modules": ("loader", "sequencer"), "also": r"sequencer\.armed",
+    ({"modules": ("loader", "sequencer"), "also": r"sequencer\.armed", "walks": False,
       "without": r"loader\.(first\d|last\d|token\d|starting)",
       "through": r"sequencer\.step_ready|loader\.(start|release|idle)",
       "ends": ("output.room", "dump.idle")},))
@@ -41,10 +49,13 @@ _PARTS = (
 
 @dataclass(frozen=True, kw_only=True)
 class Part:
-    """Registers, and the nets that come from outside of their modules."""
+    """Registers, and the nets that come from outside of their modules; whether the loader's of
+    walks over sequences are among them.
+    """
 
     registers: tuple
     cut: frozenset
+    walks: bool = False
 
 
 def _ports(verilog: str, top: str) -> tuple:
@@ -61,9 +72,10 @@ def _ports(verilog: str, top: str) -> tuple:
 def find_parts(netlist: Netlist, verilog: str, top: str) -> list:
     """Parts of a core, each with smaller ones to take its place: a list of lists of ``Part``."""
     ports, free = _ports(verilog, top), control(netlist)
-    found = []
+    found, walks = [], WALK in netlist.names
     for choices in _PARTS:
-        parts = [_part(netlist, ports, free, frozenset(), **choice) for choice in choices]
+        parts = [_part(netlist, ports, free, frozenset(), **choice) for choice in choices
+                 if choice.get("walks", walks) == walks]
         found.append([part for part in parts if part.registers])
     return found
 
@@ -75,10 +87,11 @@ def find_part(netlist: Netlist, verilog: str, top: str, *, own: set, **choice) -
 
 def _part(netlist: Netlist, ports: tuple, free: set, own: set, *, modules: tuple,
           copies: str | None = None, also: str = "", without: str = "", through: str = "",
-          ends: tuple = ()) -> Part:
+          ends: tuple = (), walks: bool = False) -> Part:
     """Of those modules' registers and copies that hang on no data, and ``also`` some that do; but
     ``without`` some. Where it ends: at the modules' inputs, but for those that are made ``through``
-    gates outside, which end at ``ends`` at the latest.
+    gates outside, which end at ``ends`` at the latest. With ``walks`` it has the loader's registers
+    that say which walk runs, and ends where those do.
     """
     def nets(declared):
         return {f"{module}.{name}": netlist.names.get(f"{module}.{name}", ())
@@ -96,6 +109,11 @@ def _part(netlist: Netlist, ports: tuple, free: set, own: set, *, modules: tuple
              for net in some}
     outer |= {net for name in ends for net in netlist.names.get(name, ())}
     kept = {net for net in inner & free | own if netlist.registers[net][1] is not None}
+    if walks:
+        loader = {net for name in ports[1].get("loader", ())
+                  for net in netlist.names.get(f"loader.{name}", ())}
+        kept |= follow(netlist, kept, "loader", loader & free)
+        return Part(registers=tuple(sorted(kept)), cut=frozenset(fold(netlist, kept)), walks=True)
     return Part(registers=tuple(sorted(kept)), cut=frozenset(outer - kept))
 
 
@@ -134,57 +152,99 @@ def _dual(order: list) -> list:
     return compiled(lines, "h, l")
 
 
-def states_of(netlist: Netlist, part: Part, *, most: int = 1_500_000,
-              seconds: float = SECONDS) -> np.ndarray | None:
-    """All states, uint8 (states, registers); None if there are too many, or one is not known.
+@dataclass(frozen=True, kw_only=True)
+class States:
+    """Of registers: whether each may be 1 in a state, and whether it may be 0; one, or both.
 
-    What is undefined in the netlist may be either value; it must not come to a register.
+    Both are uint8 (states, registers).
     """
-    order, leaves = _cone(netlist, part)
-    undefined = [net for net in leaves if net >= 1 << 30]
-    inputs = [net for net in leaves if net < 1 << 30]
-    if len(inputs) > MOST_INPUTS:
+
+    high: np.ndarray
+    low: np.ndarray
+
+
+class _Step:
+    """One cycle of a part, from many states, each with every value of its inputs."""
+
+    def __init__(self, netlist: Netlist, part: Part, unknown: set):
+        order, leaves = _cone(netlist, part)
+        self._reset = netlist.names["rst"][0]
+        self.registers = part.registers
+        self._inputs = [net for net in leaves if net < 1 << 30 and net != self._reset
+                        and net not in unknown]
+        self._undefined = [net for net in leaves if net >= 1 << 30 or net in unknown]
+        self._pieces = _dual(order)
+        self._follow = [netlist.registers[net][0] for net in part.registers]
+        self.ways = 1 << len(self._inputs)
+
+    def _words(self, states: np.ndarray, inputs: np.ndarray) -> np.ndarray:
+        """A row of bits for each register and input, 64 in a word."""
+        bits = np.concatenate([np.repeat(states, self.ways, axis=0),
+                               np.tile(inputs, (len(states), 1))], axis=1)
+        bits = np.concatenate([bits, np.repeat(bits[-1:], -len(bits) % 64, axis=0)])
+        return np.packbits(np.ascontiguousarray(bits.T), axis=1).view(np.uint64)
+
+    def __call__(self, packed: list, *, reset: bool) -> np.ndarray:
+        """Packed states that follow, each once."""
+        n, lanes = len(self.registers), len(packed) * self.ways
+        states = unpacked(packed, n)
+        every = (np.arange(self.ways)[:, None] >> np.arange(len(self._inputs)) & 1).astype(np.uint8)
+        nets = [*self.registers, *self._inputs]
+        ones, zeros = self._words(states.high, every), self._words(states.low, 1 - every)
+        none = np.zeros(ones.shape[1], np.uint64)
+        high = dict(zip(nets, ones, strict=True)) | {0: none, 1: ~none}
+        low = dict(zip(nets, zeros, strict=True)) | {0: ~none, 1: none}
+        for net in self._undefined:
+            high[net] = low[net] = ~none
+        high[self._reset], low[self._reset] = (~none, none) if reset else (none, ~none)
+        for piece in self._pieces:
+            piece(high, low)
+        after = np.stack([some[net] for some in (high, low) for net in self._follow])
+        after = np.unpackbits(after.view(np.uint8), axis=1)[:, :lanes]
+        rows = np.packbits(np.ascontiguousarray(after.T), axis=1)
+        return np.unique(rows.view(f"V{rows.shape[1]}").ravel())
+
+
+def unpacked(packed: list, n_registers: int) -> States:
+    """States from their bytes."""
+    rows = np.frombuffer(b"".join(packed), np.uint8).reshape(len(packed), -1)
+    bits = np.unpackbits(rows, axis=1)
+    return States(high=bits[:, :n_registers], low=bits[:, n_registers:2 * n_registers])
+
+
+def states_of(netlist: Netlist, part: Part, *, most: int = 3_000_000, seconds: float = SECONDS,
+              unknown: frozenset = frozenset()) -> States | None:
+    """All states; None if there are too many, or they take too long.
+
+    A reset in any cycle leads to the same states: what it does with anything in the registers. What
+    is undefined in the netlist may be either value, and so may be what a register takes from it.
+
+    Parameters
+    ----------
+    netlist : Netlist
+    part : Part
+    most : int
+    seconds : float
+    unknown : set of int
+        Nets that need not be looked at with each of their values: they count as undefined.
+    """
+    step, begun, n = _Step(netlist, part, unknown), time.monotonic(), len(part.registers)
+    if step.ways > 1 << MOST_INPUTS:
         return None
-    pieces, nets = _dual(order), [*part.registers, *inputs]
-    follow = [netlist.registers[net][0] for net in part.registers]
-    ways = 1 << len(inputs)
-    every = (np.arange(ways)[:, None] >> np.arange(len(inputs)) & 1).astype(np.uint8)
-    front = np.array([[netlist.registers[net][1] for net in part.registers]], dtype=np.uint8)
-    n_registers, begun = front.shape[1], time.monotonic()
-    known, states = {np.packbits(front).tobytes()}, [front]
-    while len(front):
+    starts = np.array([netlist.registers[net][1] for net in part.registers])
+    powered = np.packbits(np.concatenate([starts != 0, starts != 1])).tobytes()
+    anything = np.packbits(np.ones(2 * n, np.uint8)).tobytes()
+    known = {powered, *(row.tobytes() for row in step([anything], reset=True))}
+    front, some = list(known), max(1, LANES // step.ways)
+    while front:
         found = []
-        for at in range(0, len(front), max(1, LANES // ways)):
+        for at in range(0, len(front), some):
+            found.append(step(front[at:at + some], reset=False))
             if time.monotonic() - begun > seconds:
                 return None
-            some = front[at:at + max(1, LANES // ways)]
-            lanes = len(some) * ways
-            bits = np.concatenate([np.repeat(some, ways, axis=0),
-                                   np.tile(every, (len(some), 1))], axis=1)
-            bits = np.concatenate([bits, np.repeat(bits[-1:], -lanes % 64, axis=0)])
-            words = np.packbits(np.ascontiguousarray(bits.T), axis=1).view(np.uint64)
-            none = np.zeros(words.shape[1], np.uint64)
-            high = dict(zip(nets, words, strict=True)) | {0: none, 1: ~none}
-            low = dict(zip(nets, ~words, strict=True)) | {0: ~none, 1: none}
-            for net in undefined:
-                high[net] = low[net] = ~none
-            for piece in pieces:
-                piece(high, low)
-            after = np.stack([high[net] for net in follow])
-            open_ = after & np.stack([low[net] for net in follow])
-            if np.unpackbits(open_.view(np.uint8), axis=1)[:, :lanes].any():
-                return None
-            after = np.unpackbits(after.view(np.uint8), axis=1)[:, :lanes]
-            rows = np.packbits(np.ascontiguousarray(after.T), axis=1)
-            found.append(np.unique(rows.view(f"V{rows.shape[1]}").ravel()))
-            if time.monotonic() - begun > seconds:
-                return None
-        new = [row for row in (row.tobytes() for row in np.unique(np.concatenate(found)))
-               if row not in known]
-        known.update(new)
-        packed = np.frombuffer(b"".join(new), np.uint8).reshape(len(new), -(-n_registers // 8))
-        front = np.unpackbits(packed, axis=1)[:, :n_registers]
-        states.append(front)
+        front = [row for row in (row.tobytes() for row in np.unique(np.concatenate(found)))
+                 if row not in known]
+        known.update(front)
         if len(known) > most:
             return None
-    return np.concatenate(states)
+    return unpacked(list(known), n)

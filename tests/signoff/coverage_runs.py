@@ -98,6 +98,7 @@ def _broken(case: Case, core: FastSimulator, rng) -> None:
         sent = np.concatenate([loaded, rng.integers(0, 1 << width, size=(BROKEN, many))])
         last = rng.random(len(sent)) < often
         last[:len(loaded)] = number == 0
+        last[-1] = True             # of the sequence that is too long, behind its last step
         core.offer(sent, last, seed=number, pauses=Pauses() if number == 1 else None)
 
 

@@ -3,13 +3,16 @@
 Memories and products are boxes: the same comes out of a box where the same goes in.
 """
 
+from dataclasses import replace
 from functools import cached_property
 
 from .aiger import Graph
+from .control_states import Part
 from .netlist import Netlist, cone
 
 __all__ = ["Pair"]
 
+COUNTERS = "status_errors", "status_saturations"    # no run is long enough for all of their bits
 FEW = 40        # registers that a copy hangs on
 
 
@@ -149,14 +152,21 @@ class Pair:
                     found.add(tuple(sorted(here)))
         return found
 
+    def part(self, part: Part) -> Part:
+        """A part of the core's own control, with those of its registers that are there."""
+        here = {self._to.get(net) for net in part.registers} & self._registers.keys()
+        return replace(part, registers=tuple(sorted(here)),
+                       cut=frozenset(self._to[net] for net in part.cut if net in self._to))
+
     def beside(self, number: int, own: set) -> tuple:
         """The core, and a mutant with copies of some registers.
 
         Returns
         -------
-        (Netlist, dict)
+        (Netlist, dict, dict, frozenset)
             Net that is high where there is a difference -> the register that differs in the next
-            cycle, or None for an output and for what is written to a memory.
+            cycle, or None for an output and for what is written to a memory. Register -> its copy.
+            What comes out of the mutant's boxes alone.
         """
         gates = self._gates.copy()
         copies = {net: gates.fresh() for net in sorted(own)}
@@ -186,7 +196,8 @@ class Pair:
         registers |= {copy: (of.get(self._registers[net][0], self._registers[net][0]),
                              self._registers[net][1]) for net, copy in copies.items()}
         return Netlist(gates=gates.gates, registers=registers,
-                       names={"rst": self._netlist.names["rst"]}), bad
+                       names={"rst": self._netlist.names["rst"]}), bad, copies, frozenset(
+                           range(self._gates.free + len(copies), gates.free))
 
     def graph(self) -> tuple:
         """Of core and mutants, chosen by the input: a ``Graph``; and the register of each latch.
@@ -232,5 +243,7 @@ class Pair:
         return Graph(
             inputs=[literal[net] for net in inputs], select=[literal[net] for net in select],
             latches=latches, outputs=outputs, ands=ands,
+            counters=tuple(literal[net] for name in COUNTERS for net in names.get(name, ())
+                           if net in self._registers),
             names={name: literal[nets[0]] for name, nets in names.items()
                    if len(nets) == 1 and nets[0] in inputs}), registers

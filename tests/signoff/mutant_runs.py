@@ -7,7 +7,8 @@ import numpy as np
 
 from gatewright.campaign_check import PAUSES, Case
 from gatewright.campaign_config import Config
-from gatewright.campaign_networks import make_codes
+from gatewright.campaign_networks import make_codes, make_table
+from golden.model import Codes, run_golden
 from sim.fast import FastSimulator
 
 from .coverage_runs import extremes
@@ -19,7 +20,18 @@ BROKEN = "broken input"  # not golden's: the core's own answer to a last that is
 EVENTS = 10_000          # cycles of such a run
 CUTS = 120               # resets in mid-sequence
 SHARES = (0.01, 0.05, 0.3) * 3  # of the ends of words that are wrong, in each such run
+DRAWN, TIES = 20_000, 5  # sequences, of which so many runs are of those with nearly equal results
 MANY, STEPS, TIMES = 40, 12, 8  # sequences and steps of a long run, and how many there are
+
+
+def _near_ties(config: Config, network) -> list:
+    """Sequences in which the two largest results of a step are nearly the same."""
+    drawn, = make_codes(replace(config, seed=config.seed + 99, batches=((DRAWN, STEPS),)), network)
+    run = run_golden(network, drawn, table=make_table(config, network))
+    results = np.sort(run.signals[-1]["h"], axis=-1)
+    apart = (results[..., -1] - results[..., -2]).min(axis=1)
+    nearest = np.argsort(apart, kind="stable")[:TIES * MANY]
+    return [Codes(x=drawn.x[some]) for some in nearest.reshape(TIES, MANY)]
 
 
 def case_with_many(config: Config) -> Case:
@@ -34,7 +46,7 @@ def case_with_many(config: Config) -> Case:
             made += make_codes(replace(config, seed=config.seed + 100 + k, batches=(size,)),
                                network)
             made.append(extremes(rng, network, *size, config))
-        return made
+        return [*made, *(_near_ties(config, network) if config.argmax else ())]
 
     return Case(config, more=more)
 

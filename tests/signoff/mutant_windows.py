@@ -11,8 +11,10 @@ not matter, and what hangs on its last cycles is seen.
 from pathlib import Path
 
 from .aiger_runs import simulate
+from .control_states import find_parts
 from .mutant_netlists import SELECT
 from .mutant_pair import Pair
+from .mutant_states import differences
 from .netlist import Netlist, read_netlist
 from .pipelines import known_of_control
 from .window import Window
@@ -24,7 +26,7 @@ CYCLES = 600        # of the random runs that say which registers differ
 LONG = 36           # cycles of a window: products, sums and all element-wise steps are shorter
 ROUNDS = 25         # in each of which more registers turn out to differ
 SECONDS = 90        # for one window
-STATES = 20.0       # seconds for the states of a part of the control
+STATES = 150.0      # seconds for the states of a part of the control
 DONE = 0            # a net that never differs: with it an answer is whole
 
 
@@ -64,26 +66,70 @@ class Windows:
         self._pair = Pair(read_netlist((folder / "mutants.v").read_text(), top, folder,
                                        boxed=True), core, SELECT, shown)
         self._known = self._pair.translated(known_of_control(core, verilog, top, STATES))
+        self._parts = [list(map(self._pair.part, choices))
+                       for choices in find_parts(core, verilog, top)]
 
     def prove(self, mutants: list) -> dict:
         """Number of a mutant -> why it is the same as the core; None where that is not shown."""
         graph, registers = self._pair.graph()
         differ = simulate(graph, mutants, cycles=CYCLES)
-        return {mutant: None if differ[mutant] is None else
-                self._same(mutant, {registers[k] for k in differ[mutant]}) for mutant in mutants}
+        found = {}
+        for mutant in mutants:
+            own = {registers[k] for k in differ[mutant] or ()}
+            found[mutant] = None if differ[mutant] is None else (
+                self._same(mutant, own) or self._same(mutant, own, apart=True))
+        return found
 
-    def _same(self, mutant: int, own: set) -> str | None:
+    def counted(self, mutants: list) -> set:
+        """Mutants whose outputs differ once the counters of errors and saturations have come far.
+        """
+        graph, _ = self._pair.graph()
+        differ = simulate(graph, mutants, cycles=CYCLES, counted=True)
+        return {mutant for mutant in mutants if differ[mutant] is None}
+
+    def _same(self, mutant: int, own: set, *, apart: bool = False) -> str | None:
+        """With ``apart`` it is known, too, when copies of the control's registers differ."""
+        found = {}          # copies of a part -> what is known of them
         for _ in range(ROUNDS):
             own = self._pair.behind(own)
-            netlist, bad = self._pair.beside(mutant, own)
+            netlist, bad, copies, unknown = self._pair.beside(mutant, own)
+            known = self._known
+            if apart:
+                more = self._differences(netlist, copies, unknown, found)
+                if not more:
+                    return None
+                known = known | more
             for question in (_begins, _goes_on):
-                never = in_time(question, SECONDS, netlist, self._known, list(bad))
+                never = in_time(question, SECONDS, netlist, known, list(bad))
                 left = {register for net, register in bad.items() if net not in never}
                 if DONE not in never or None in left:   # not in time, or an output that differs
                     return None
                 if left:
                     break
             if not left:
-                return f"{len(own)} registers of its own, over {LONG} cycles"
+                return f"{len(own)} registers of its own, over {LONG} cycles" + (
+                    ", behind all states" if apart else "")
             own |= left
         return None
+
+    def _differences(self, netlist: Netlist, copies: dict, unknown: frozenset, found: dict) -> set:
+        """What is known of the control's copies, by the first part of each kind that has few
+        states; ``found`` from earlier on, where the copies are the same.
+        """
+        known = set()
+        for choices in self._parts:
+            for part in choices:
+                some = {net: copies[net] for net in part.registers if net in copies}
+                # Copies have numbers of their own in each netlist.
+                key = part, frozenset(some)
+                if some and key not in found:
+                    found[key] = differences(netlist, part, some, unknown, STATES)
+                    name = {copy: -net for net, copy in some.items()}
+                    if found[key] is not None:
+                        found[key] = {tuple((name.get(net, net), value) for net, value in cube)
+                                      for cube in found[key]}
+                if some and found[key] is not None:
+                    known |= {tuple((some[-net] if net < 0 else net, value) for net, value in cube)
+                              for cube in found[key]}
+                    break
+        return known

@@ -21,6 +21,8 @@ TITLE = "Mutants of the core"
 STAGE, PER_CONFIGURATION = "V3", False
 MUTANTS = 300  # of a block, over its configurations
 TOP = "net"
+COUNTED = "counters from presets"
+OTHERWISE = (BROKEN, OTHER, COUNTED)    # told not by golden, but by the core itself
 # Where a name of SMOKE alone does not let a block do all that it can.
 OTHERS = {
     "gru-4": replace(SMOKE["gru"], lanes=4),
@@ -76,40 +78,34 @@ def measure(case: dict, folder: Path, old: dict | None, settings: dict) -> dict:
     made = case_with_many((SMOKE | OTHERS)[case["core"]])
     modules = " ".join(f"{TOP}.{name}" for name in BLOCKS[case["block"]][0].split()) or TOP
     mutants = make_mutants(made.core.verilog, TOP, modules, case["mutants"], folder)
-    shown = shown_of(made.core.manifest["ports"])
-
-    def windows(left: list) -> dict:
-        """Name -> proof of those of some mutants that are the same core after all."""
-        numbers = [mutant.number for mutant in mutants if mutant.name in left]
-        told = Windows(folder, TOP, made.core.verilog, shown).prove(numbers) if left else {}
-        return {mutant.name: told[mutant.number] for mutant in mutants
-                if told.get(mutant.number) is not None}
-
+    names = {mutant.number: mutant.name for mutant in mutants}
     found = {"verilog": made.core.verilog_sha256[:16], "mutants": len(mutants),
              "seed": settings["seed"]}
-    names = {mutant.number: mutant.name for mutant in mutants}
-    if old and found.items() <= old.items() and set(old["left"]) <= set(names.values()):
-        same = windows(old["left"])
-        return _record(case, **{field: old[field] for field in ("golden", "told", "kinds")},
-                       **found, same=old["same"] | same,
-                       left=[name for name in old["left"] if name not in same])
+    on = old and found.items() <= old.items() and set(old["left"]) <= set(names.values())
+    before = old if on else {"told": {}, "kinds": {}, "same": {}, "golden": 0}
+    todo = [number for number, name in names.items() if not on or name in old["left"]]
     runs = Told(made, folder / "mutants.v", settings["seed"])
     own = runs.by(0)
     if own is not None:
         raise RuntimeError(f"The core itself is told: {own}")
-    told = {mutant.number: runs.by(mutant.number) for mutant in mutants}
+    told = {number: runs.by(number) for number in todo}
     runs.close()
-    quiet = [number for number, by in told.items() if by is None]
-    proofs = Prover(folder, TOP, made.core.manifest["ports"]).prove(quiet)
-    told |= {number: (OTHER, "any") for number in quiet if proofs[number] == OTHER}
-    quiet = [number for number in quiet if told[number] is None]
-    same = {names[number]: proofs[number] for number in quiet if proofs[number] is not None}
-    same |= windows([names[number] for number in quiet if proofs[number] is None])
+    quiet = [number for number in todo if told[number] is None]
+    ports = made.core.manifest["ports"]
+    same = dict.fromkeys(quiet) if on else Prover(folder, TOP, ports).prove(quiet)
+    told |= {number: (OTHER, "any") for number in quiet if same[number] == OTHER}
+    if quiet := [number for number in quiet if told[number] is None and same[number] is None]:
+        windows = Windows(folder, TOP, made.core.verilog, shown_of(ports))
+        told |= dict.fromkeys(windows.counted(quiet), (COUNTED, "any"))
+        same |= windows.prove([number for number in quiet if told[number] is None])
     by = Counter(run for run, _ in filter(None, told.values()))
-    return _record(case, golden=len(mutants) - len(quiet) - by[BROKEN] - by[OTHER], told=by,
-                   kinds=Counter(kind for _, kind in filter(None, told.values())), **found,
-                   same=same, left=[names[number] for number in quiet
-                                    if names[number] not in same])
+    return _record(
+        case, golden=before["golden"] + sum(n for run, n in by.items() if run not in OTHERWISE),
+        told=by + Counter(before["told"]),
+        kinds=Counter(kind for _, kind in filter(None, told.values())) + Counter(before["kinds"]),
+        **found, same=before["same"] | {names[number]: same[number] for number in todo
+                                        if told[number] is None and same[number] is not None},
+        left=[names[number] for number in todo if told[number] is None and same[number] is None])
 
 
 def _sums(records: dict) -> dict:
@@ -120,7 +116,7 @@ def _sums(records: dict) -> dict:
             counts = sums.setdefault(record["block"], Counter(cores=0))
             counts.update({"mutants": record["mutants"], "golden": record["golden"],
                            "cores": 1,
-                           "broken": sum(record["told"].get(run, 0) for run in (BROKEN, OTHER)),
+                           "broken": sum(record["told"].get(run, 0) for run in OTHERWISE),
                            "same": len(record["same"]), "left": len(record["left"])})
     return sums
 
@@ -156,7 +152,8 @@ def section(records: dict) -> str:
         "one input of one build. It is told once a run against golden differs: a few steps, more "
         "of them, with pauses, behind resets, then thousands of steps, half of them at the ends of "
         "the ranges. After that the core itself is the judge, of words that break the protocol and "
-        "of random bits at every port. Where nothing tells it, "
+        "of random bits at every port, once more with the counters of errors and saturations at "
+        "any value: no run counts so far. Where nothing tells it, "
         "the mutant is proved to be the same core, for all inputs and resets, from power-up on: "
         "core and mutant run side by side, and ABC shows for every state that can be reached that "
         "no register and no output ever differs but those registers of which the mutant has a copy "
