@@ -136,7 +136,7 @@ def _sending_keeps(netlist: Netlist, verilog: str, top: str, names: tuple, sizes
     too_many = added.gate("OR", added.gate("AND", sent, none), added.gate("AND", result, reading))
     added.register(wrong, added.gate("OR", wrong, too_many))
     more = added.netlist({})
-    part = find_part(more, verilog, top, own=added.own, walks=WALK in netlist.names, **_DRAIN)
+    part = find_part(more, verilog, top, own=added.own, **_DRAIN)
     states = states_of(more, part, seconds=seconds)
     if states is None:
         return False, more, result
@@ -168,7 +168,7 @@ def credit_facts(netlist: Netlist, verilog: str, top: str, known: set,
                                             "room")] + ["drain.tag.to_output", "output.credit"]
     nets = [netlist.names.get(name, ()) for name in wanted]
     sizes = _sizes(verilog, top)
-    if not all(nets) or sizes is None:
+    if not all(nets) or sizes is None or WALK in netlist.names:     # walks: too many states
         return set()
     start, last, result, state, room = (some[0] for some in nets[:5])
     reading = netlist.names.get("dump.reading", (0,))[0]
