@@ -194,5 +194,7 @@ def credit_facts(netlist: Netlist, verilog: str, top: str, known: set,
     index = {net: k for k, net in enumerate(part.registers)}
     if not _small(states, index, word, sizes):
         return set()
-    return {cube for cube in never_in(bound, part, states)
-            if not any(net in added.own for net, _ in cube)}
+    # A step starts only where there was room.
+    never = {tuple((start, 1) if one == (had_room, 1) else one for one in cube)
+             for cube in never_in(bound, part, states)}
+    return {cube for cube in never if not any(net in added.own for net, _ in cube)}

@@ -243,7 +243,7 @@ class Pair:
         return Graph(
             inputs=[literal[net] for net in inputs], select=[literal[net] for net in select],
             latches=latches, outputs=outputs, ands=ands,
-            counters=tuple(literal[net] for name in COUNTERS for net in names.get(name, ())
-                           if net in self._registers),
+            counters=tuple(literal[self._at(net)] for name in COUNTERS
+                           for net in names.get(name, ()) if self._at(net) in self._registers),
             names={name: literal[nets[0]] for name, nets in names.items()
                    if len(nets) == 1 and nets[0] in inputs}), registers
