@@ -1,0 +1,148 @@
+"""Control and mutants gone through together, state by state: what is open, what is left out."""
+
+import numpy as np
+import pytest
+
+from gatewright.campaign_networks import make_network, make_table
+from golden.model import run_golden
+from tests.signoff import mutant_runs
+from tests.signoff.configurations import SMOKE
+from tests.signoff.control_never import never_in
+from tests.signoff.control_states import Part, states_of
+from tests.signoff.control_walks import fold, follow
+from tests.signoff.mutant_netlists import SELECT
+from tests.signoff.mutant_windows import Windows
+from tests.signoff.netlist import read_netlist
+
+# A tag without a reset, taken whenever something starts, and looked at only behind that.
+OPEN = """module top(input clk, input rst, input go, input [1:0] in, output [1:0] out);
+  reg busy = 1'h0;
+  reg [1:0] tag = 2'h0;
+  assign out = busy ? tag : 2'h0;
+  always @(posedge clk) begin
+    if (go) begin busy <= 1'h1; tag <= in == 2'h3 ? 2'h0 : in; end
+    if (rst) busy <= 1'h0;
+  end
+endmodule
+"""
+
+
+def test_a_reset_leaves_open_what_it_does_not_reset(tmp_path):
+    """The tag may be 3 while nothing is busy, as far as a reset tells; then it never is."""
+    netlist = read_netlist(OPEN, "top", tmp_path)
+    busy, tag = netlist.names["busy"][0], netlist.names["tag"]
+    part = Part(registers=tuple(sorted((busy, *tag))), cut=frozenset())
+    states = states_of(netlist, part)
+    assert (states.high & states.low).any()
+    never = {frozenset(cube) for cube in never_in(netlist, part, states)}
+    assert {frozenset({(busy, 1), (tag[0], 1), (tag[1], 1)})} == never
+
+
+# Which walk runs hangs on a counter and on how many steps are left; that on how long a sequence is.
+WALK = r"""module top(input clk, input rst, input valid, input end_, output go);
+  wire sweep;
+  \top.loader loader (.clk(clk), .rst(rst), .valid(valid), .end_(end_), .sweep(sweep));
+  reg step = 1'h0;
+  assign go = step;
+  always @(posedge clk) step <= rst ? 1'h0 : sweep;
+endmodule
+module \top.loader (clk, rst, valid, end_, sweep);
+  input clk;
+  input rst;
+  input valid;
+  input end_;
+  output reg sweep = 1'h0;
+  reg [5:0] flush = 6'h00;
+  reg [5:0] total = 6'h00;
+  reg [5:0] left = 6'h00;
+  reg full = 1'h0;
+  always @(posedge clk) begin
+    full <= rst ? 1'h0 : valid | full;
+    total <= rst ? 6'h00 : total + valid;
+    left <= rst ? 6'h00 : flush == 6'h01 ? total : left - 6'h01;
+    flush <= rst ? 6'h00 : flush == 6'h00 ? 6'h20 : flush - 6'h01;
+    sweep <= rst ? 1'h0 : flush == 6'h01 && left == 6'h05 && full ? ~sweep : sweep;
+  end
+endmodule
+"""
+
+
+def test_walks(tmp_path):
+    """The counter is followed; what is loaded is not, nor what hangs on a port."""
+    netlist = read_netlist(WALK, "top", tmp_path)
+    names, step = netlist.names, netlist.names["step"][0]
+    free = {net for name, nets in names.items() if name.startswith("loader.")
+            for net in nets if net in netlist.registers}
+    found = follow(netlist, {step}, "loader", free)
+    assert found == {*names["loader.sweep"], *names["loader.flush"]}
+    (cut,) = fold(netlist, {step, *found})      # left is 5
+    assert cut not in names["loader.left"] and cut not in names["loader.full"]
+    part = Part(registers=tuple(sorted({step, *found})), cut=frozenset({cut}))
+    assert 60 < len(states_of(netlist, part).high) < 200
+
+
+# What is seen, 90 cycles after it differed, no window of cycles tells. 1: earlier, not seen;
+# 2: too late; 3: a high bit of a counter that no run reaches.
+LATE = rf"""module net(clk, rst, en, {SELECT}, seen, status_errors);
+  input clk;
+  input rst;
+  input en;
+  input [9:0] {SELECT};
+  output seen;
+  output [15:0] status_errors;
+  reg [15:0] errors = 16'h0000;
+  assign status_errors = {{ errors[15] & {SELECT} != 10'd3, errors[14:0] }};
+  always @(posedge clk) errors <= rst ? 16'h0000 : errors + en;
+  \net.sequencer sequencer (.clk(clk), .rst(rst), .{SELECT}({SELECT}), .seen(seen));
+endmodule
+module \net.sequencer (clk, rst, {SELECT}, seen);
+  input clk;
+  input rst;
+  input [9:0] {SELECT};
+  output seen;
+  reg [7:0] count = 8'h00;
+  reg late = 1'h0;
+  assign seen = late & count == 8'd190;
+  always @(posedge clk) begin
+    count <= rst || count == 8'd199 ? 8'h00 : count + 8'h01;
+    late <= rst || count == 8'h00 ? 1'h0
+      : late | count == ({SELECT} == 10'd1 ? 8'd90 : {SELECT} == 10'd2 ? 8'd191 : 8'd100);
+  end
+endmodule
+"""
+
+
+@pytest.fixture(scope="module")
+def late(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("late")
+    (folder / "mutants.v").write_text(LATE)
+    core = LATE.replace(f", {SELECT},", ",").replace(f"  input [9:0] {SELECT};\n", "")
+    core = core.replace(f", .{SELECT}({SELECT})", "").replace(SELECT, "10'd0")
+    return Windows(folder, "net", core, dict.fromkeys(("seen", "status_errors")))
+
+
+def test_a_copy_that_differs_for_longer_than_a_window(late):
+    own = set(late._pair._netlist.names["sequencer.late"])
+    assert late._same(1, own) is None
+    told = late.prove([1, 2])
+    assert told[1] == "1 registers of its own, over 36 cycles, behind all states"
+    assert told[2] is None and late._same(2, own, apart=True) is None
+
+
+def test_counters_from_presets(late):
+    assert late.counted([1, 3]) == {3}
+
+
+def test_nearly_equal_results(monkeypatch):
+    monkeypatch.setattr(mutant_runs, "DRAWN", 1000)
+    monkeypatch.setattr(mutant_runs, "TIES", 2)
+    config = SMOKE["tokens-argmax"]
+    network = make_network(config)
+    made = mutant_runs._near_ties(config, network)
+    assert [codes.x.shape for codes in made] == [(mutant_runs.MANY, mutant_runs.STEPS, 1)] * 2
+    nearest = []
+    for codes in made:
+        run = run_golden(network, codes, table=make_table(config, network))
+        results = np.sort(run.signals[-1]["h"], axis=-1)
+        nearest.append((results[..., -1] - results[..., -2]).min(axis=1).max())
+    assert nearest[0] <= nearest[1] < 200
