@@ -13,6 +13,7 @@ SHORT, MIDDLE, LONG = 10, 20, 34    # cycles
 LATER = 2 * MIDDLE + LONG
 FROM = LATER + LONG + 1
 GROUP = 40              # questions at once
+USUAL = 200_000         # gates: a larger core has more time
 
 
 def _ask(pipe, netlist, products, known, shown, depth, situations: list, changes: list) -> None:
@@ -33,7 +34,7 @@ def _ask_lasting(pipe, netlist, products, known, shown, depth, situations: list,
     pipe.close()
 
 
-def in_time(question, seconds: int, *arguments) -> set:
+def in_time(question, seconds: float, *arguments) -> set:
     """What a process of its own finds in that time."""
     fork, found = multiprocessing.get_context("fork"), set()
     ours, theirs = fork.Pipe(duplex=False)
@@ -72,14 +73,15 @@ def in_windows(netlist: Netlist, products: list, known: set, situations: list,
     what can be.
     """
     shown, situations = set(), dict.fromkeys(situations)
+    more = max(1, len(netlist.gates) / USUAL)
     for question, depth, seconds, kinds, begin in PLAN:
         left = [[one for one in every if one not in shown] if kinds in (kind, "both") else []
                 for kind, every in (("situations", situations), ("changes", changes))]
-        shown |= in_time(question, seconds, netlist, products, known, shown & set(situations),
+        shown |= in_time(question, more * seconds, netlist, products, known, shown & set(situations),
                          depth, *left)
         if begin is not None:
             # What a bit does not come to be, and is not in a cycle of the first reset, it never is.
             still = [(one,) for one in changes if one in shown]
-            shown |= in_time(_ask_stuck, STUCK, netlist, known, [
+            shown |= in_time(_ask_stuck, more * STUCK, netlist, known, [
                 one for one in still if one in situations and one not in shown], begin)
     return shown & set(situations), shown & set(changes)
