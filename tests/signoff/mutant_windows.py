@@ -26,7 +26,7 @@ CYCLES = 600        # of the random runs that say which registers differ
 LONG = 36           # cycles of a window: products, sums and all element-wise steps are shorter
 ROUNDS = 25         # in each of which more registers turn out to differ
 SECONDS = 90        # for one window
-STATES = 150.0      # seconds for the states of a part of the control
+STATES = 400.0      # seconds for the states of a part of the control
 DONE = 0            # a net that never differs: with it an answer is whole
 
 
