@@ -89,13 +89,12 @@ class Windows:
 
     def _same(self, mutant: int, own: set, *, apart: bool = False) -> str | None:
         """With ``apart`` it is known, too, when copies of the control's registers differ."""
-        found = {}          # copies of a part -> what is known of them
         for _ in range(ROUNDS):
             own = self._pair.behind(own)
             netlist, bad, copies, unknown = self._pair.beside(mutant, own)
             known = self._known
             if apart:
-                more = self._differences(netlist, copies, unknown, found)
+                more = self._differences(netlist, copies, unknown)
                 if not more:
                     return None
                 known = known | more
@@ -112,24 +111,17 @@ class Windows:
             own |= left
         return None
 
-    def _differences(self, netlist: Netlist, copies: dict, unknown: frozenset, found: dict) -> set:
+    def _differences(self, netlist: Netlist, copies: dict, unknown: frozenset) -> set:
         """What is known of the control's copies, by the first part of each kind that has few
-        states; ``found`` from earlier on, where the copies are the same.
+        states.
         """
         known = set()
         for choices in self._parts:
             for part in choices:
-                some = {net: copies[net] for net in part.registers if net in copies}
-                # Copies have numbers of their own in each netlist.
-                key = part, frozenset(some)
-                if some and key not in found:
-                    found[key] = differences(netlist, part, some, unknown, STATES)
-                    name = {copy: -net for net, copy in some.items()}
-                    if found[key] is not None:
-                        found[key] = {tuple((name.get(net, net), value) for net, value in cube)
-                                      for cube in found[key]}
-                if some and found[key] is not None:
-                    known |= {tuple((some[-net] if net < 0 else net, value) for net, value in cube)
-                              for cube in found[key]}
+                if not copies.keys() & set(part.registers):
+                    continue
+                found = differences(netlist, part, copies, unknown, STATES)
+                if found is not None:
+                    known |= found
                     break
         return known

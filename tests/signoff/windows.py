@@ -77,8 +77,8 @@ def in_windows(netlist: Netlist, products: list, known: set, situations: list,
     for question, depth, seconds, kinds, begin in PLAN:
         left = [[one for one in every if one not in shown] if kinds in (kind, "both") else []
                 for kind, every in (("situations", situations), ("changes", changes))]
-        shown |= in_time(question, more * seconds, netlist, products, known, shown & set(situations),
-                         depth, *left)
+        shown |= in_time(question, more * seconds, netlist, products, known,
+                         shown & set(situations), depth, *left)
         if begin is not None:
             # What a bit does not come to be, and is not in a cycle of the first reset, it never is.
             still = [(one,) for one in changes if one in shown]
