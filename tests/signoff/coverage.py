@@ -137,7 +137,8 @@ def section(records: dict) -> str:
         "situation never is, whatever comes in. A SAT solver shows it by induction, from power-up "
         "on. What the induction needs to know of the control is found first, by going through "
         "every state that sequencer, drain, loader and output can reach, each with anything at its "
-        "inputs; the output with no more results than steps have started for. What hangs on the "
+        "inputs, and behind a reset with anything in what it does not reset; the output with no "
+        "more results than steps have started for. What hangs on the "
         "data of a pipeline's last cycles is shown over windows of cycles, in which products are "
         "known by their bounds alone.",
         "\n".join(f"- `{rule.name}`: {rule.reason}; at most "

@@ -161,8 +161,9 @@ def section(records: dict) -> str:
         "What ABC does not settle, a SAT solver is asked about windows of 36 cycles: behind so "
         "many in which nothing else differed, whatever the mutant's own copies held in the first "
         "of them, nothing else differs, nor what a memory takes up. It knows what the states of "
-        "the control never are; the same comes out of a memory or a product where the same went "
-        "in. "
+        "the control never are, and, where that does not do, what the control and the mutant's "
+        "copies of it never are together, by going through every state of both; the same comes "
+        "out of a memory or a product where the same went in. "
         "The last column is the share of those told by golden among the mutants that are "
         "another core. Every mutant that is none stands in the results file by its name, with its "
         "proof; one that is neither told nor proved is a failure.",
