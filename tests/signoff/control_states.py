@@ -25,8 +25,6 @@ _DUAL = {"$_AND_": ("h[{0}]&h[{1}]", "l[{0}]|l[{1}]"),
          "$_XOR_": ("h[{0}]&l[{1}]|l[{0}]&h[{1}]", "h[{0}]&h[{1}]|l[{0}]&l[{1}]"),
          "$_NOT_": ("l[{0}]", "h[{0}]"),
          "$_MUX_": ("l[{2}]&h[{0}]|h[{2}]&h[{1}]", "l[{2}]&l[{0}]|h[{2}]&l[{1}]")}
-# Modules, and registers besides theirs; whether of cores with walks over sequences alone, or of
-# those without. If a part has too many states, the ones behind it serve.
 _COPIES = r"(loaded|pass_tag)_q\d+"
 WALK = "sequencer.sweep_begin"     # of a core with walks over stored sequences
 # Modules, and registers besides theirs; whether of cores with walks over sequences alone, or of
