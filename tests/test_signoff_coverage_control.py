@@ -63,7 +63,7 @@ module \top.output (clk, rst, result_en, step_start, step_last, ready, room);
   wire leaves;
   wire [2:0] \$11 ;
   wire [4:0] \$12 ;
-  assign state_en = 1'h0;
+  assign state_en = STATES;
   assign leaves = some & ready;
   assign room = step_start ? credit[1] : |credit;
   assign \$11  = credit + 1'h1;
@@ -107,7 +107,7 @@ module top (clk, rst, step_ready, step_last, ready, other);
                       .step_last(step_last), .ready(ready), .room(room));
 endmodule
 """
-GOOD = {"LOADED": "left == 2'h2", "ROOM": "& room", "OTHER": ""}
+GOOD = {"LOADED": "left == 2'h2", "ROOM": "& room", "OTHER": "", "STATES": "1'h0"}
 
 
 def _credits(tmp_path, **wrong):
@@ -133,6 +133,7 @@ def test_credits_bound_the_buffer(tmp_path):
     {"LOADED": "left != 2'h0"},          # three results a step
     {"OTHER": "| other"},                # results from elsewhere
     {"OTHER": "| (sent_q1 & other)"},    # now and then one of them twice
+    {"STATES": "ready"},                 # states that nothing is known to send
     {"ROOM": ""}])                       # steps start without room
 def test_credits_that_are_not_kept(tmp_path, wrong):
     netlist, text = _credits(tmp_path, **wrong)
