@@ -6,7 +6,7 @@ from pathlib import Path
 
 from synth.tools import find_tool, run_tool
 
-__all__ = ["BITS", "SELECT", "Mutant", "make_mutants", "yosys"]
+__all__ = ["BITS", "SELECT", "Mutant", "make_mutants", "mutated", "yosys"]
 
 SELECT = "mutant"  # the input; 0: no fault
 BITS = 10
@@ -84,3 +84,8 @@ def make_mutants(verilog: str, top: str, modules: str, wanted: int, folder: Path
     yosys("read_rtlil core.il; script mutants.txt; opt_clean; write_rtlil mutants.il\n"
           "write_verilog -noattr -noparallelcase mutants.v\n", folder)
     return [Mutant(number=k, name=_name(line)) for k, line in enumerate(lines, 1)]
+
+
+def mutated(folder: Path) -> set:
+    """Names of the modules that ``make_mutants`` has put faults into."""
+    return set(re.findall(r" -module \\?(\S+)", (folder / "mutants.txt").read_text()))

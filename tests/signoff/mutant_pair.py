@@ -3,6 +3,7 @@
 Memories and products are boxes: the same comes out of a box where the same goes in.
 """
 
+from collections.abc import Iterable
 from dataclasses import replace
 from functools import cached_property
 
@@ -152,10 +153,13 @@ class Pair:
                     found.add(tuple(sorted(here)))
         return found
 
+    def registers(self, nets: Iterable) -> list:
+        """Registers of the core's own netlist, those that are there."""
+        return sorted({self._to.get(net) for net in nets} & self._registers.keys())
+
     def part(self, part: Part) -> Part:
         """A part of the core's own control, with those of its registers that are there."""
-        here = {self._to.get(net) for net in part.registers} & self._registers.keys()
-        return replace(part, registers=tuple(sorted(here)),
+        return replace(part, registers=tuple(self.registers(part.registers)),
                        cut=frozenset(self._to[net] for net in part.cut if net in self._to))
 
     def beside(self, number: int, own: set) -> tuple:

@@ -20,7 +20,7 @@ from pathlib import Path
 
 from .aiger import Graph, compose, read_graph
 from .aiger_runs import simulate
-from .mutant_netlists import BITS, SELECT, yosys
+from .mutant_netlists import BITS, SELECT, mutated, yosys
 
 __all__ = ["OTHER", "Prover", "shown_of"]
 
@@ -99,9 +99,7 @@ class Prover:
             holding, parents = ({line.partition("/")[0] for line in
                                  (self._folder / name).read_text().splitlines()}
                                 for name in ("with.txt", "parents.txt"))
-            mutated = set(re.findall(r" -module \\?(\S+)",
-                                     (self._folder / "mutants.txt").read_text()))
-            if leaves := sorted(holding - parents - mutated):
+            if leaves := sorted(holding - parents - mutated(self._folder)):
                 boxes = f"blackbox {' '.join(leaves)}"
                 evert = f"expose -evert {' '.join(f't:{leaf}' for leaf in leaves)}"
         yosys(_READ + _FLAT.format(boxes=boxes, evert=evert), self._folder)

@@ -1,6 +1,7 @@
 """Which check tells a mutant from the core: golden, run by run, then the core on broken input."""
 
 from dataclasses import replace
+from itertools import cycle
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +12,7 @@ from gatewright.campaign_networks import make_codes, make_table
 from golden.model import Codes, run_golden
 from sim.fast import FastSimulator
 
-from .coverage_runs import extremes
+from .coverage_runs import PATIENCE, extremes
 from .mutant_netlists import SELECT
 
 __all__ = ["BROKEN", "Told", "case_with_many"]
@@ -20,18 +21,40 @@ BROKEN = "broken input"  # not golden's: the core's own answer to a last that is
 EVENTS = 10_000          # cycles of such a run
 CUTS = 120               # resets in mid-sequence
 SHARES = (0.01, 0.05, 0.3) * 3  # of the ends of words that are wrong, in each such run
-DRAWN, TIES = 20_000, 5  # sequences, of which so many runs are of those with nearly equal results
-MANY, STEPS, TIMES = 40, 12, 8  # sequences and steps of a long run, and how many there are
+DRAWN, TIES = 200_000, 60   # sequences, and how many of them are taken of each kind of near tie
+MANY, STEPS, TIMES = 100, 12, 16    # sequences and steps of a long run, and how many there are
 
 
 def _near_ties(config: Config, network) -> list:
-    """Sequences in which the two largest results of a step are nearly the same."""
+    """Sequences in which two results of a step are nearly the same, and larger than all others.
+
+    A few of each kind: by the highest bit in which the two differ together with each bit of the
+    largest one, and with the places of the two.
+    """
     drawn, = make_codes(replace(config, seed=config.seed + 99, batches=((DRAWN, STEPS),)), network)
     run = run_golden(network, drawn, table=make_table(config, network))
-    results = np.sort(run.signals[-1]["h"], axis=-1)
-    apart = (results[..., -1] - results[..., -2]).min(axis=1)
-    nearest = np.argsort(apart, kind="stable")[:TIES * MANY]
-    return [Codes(x=drawn.x[some]) for some in nearest.reshape(TIES, MANY)]
+    results = run.signals[-1]["h"]
+    order = np.argsort(results, axis=-1, kind="stable")[..., -2:]
+    second, first = np.moveaxis(np.take_along_axis(results, order, axis=-1), -1, 0)
+    differ = (first ^ second) & ((1 << config.act_width) - 1)
+    decides = np.frexp(differ.astype(float))[1] - 1         # -1: the two are the same
+    chosen = []
+    for bit in range(-1, config.act_width):
+        rows, steps = np.nonzero(decides == bit)
+        largest, places = first[rows, steps], order[rows, steps]
+        kinds = [largest >> k & 1 for k in range(config.act_width)]
+        kinds = [*kinds, *(1 - kind for kind in kinds),
+                 *((places == pair).all(axis=1) for pair in np.unique(places, axis=0))]
+        chosen += [rows[np.flatnonzero(kind)[:TIES]] for kind in kinds]
+    every = np.random.default_rng(config.seed).permutation(np.unique(np.concatenate(chosen)))
+    return [Codes(x=drawn.x[every])]
+
+
+def _long(config: Config, network) -> list:
+    """Of a network that stores its sequences, some of each length up to the longest."""
+    lengths = range(config.max_steps // 2, config.max_steps + 1)
+    return make_codes(replace(config, seed=config.seed + 98, batches=tuple(
+        (1, steps) for steps in lengths)), network)
 
 
 def case_with_many(config: Config) -> Case:
@@ -46,7 +69,8 @@ def case_with_many(config: Config) -> Case:
             made += make_codes(replace(config, seed=config.seed + 100 + k, batches=(size,)),
                                network)
             made.append(extremes(rng, network, *size, config))
-        return [*made, *(_near_ties(config, network) if config.argmax else ())]
+        made += _long(config, network) if config.max_steps else []
+        return made + (_near_ties(config, network) if config.argmax else [])
 
     return Case(config, more=more)
 
@@ -81,9 +105,15 @@ class Told:
         # Behind each reset something is compared: a second one would hide what the first left.
         self._runs += [("a reset", few, {"resets": [cut]} | (some if k % 3 == 0 else {}))
                        for k, cut in enumerate(cuts)]
-        self._runs += [("many steps", case.stimulus(range(k, k + MANY)), some if k % 2 else {})
-                       for k in range(own, len(case.sequences), MANY)]
+        drawn, hows = own + TIMES * MANY, ({}, some, {"pauses": PATIENCE})
+        self._runs += [("many steps", case.stimulus(range(k, k + MANY)), how)
+                       for k, how in zip(range(own, drawn, MANY), cycle(hows), strict=False)]
+        if chosen := range(drawn, len(case.sequences)):
+            self._runs += [("chosen sequences", case.stimulus(chosen), how) for how in hows]
         self._flips = [rng.random(words) < share for share in SHARES]
+        # One sequence as long as half of them together, longer than any store.
+        ends = self._given.flat("inputs")[1][:words]
+        self._flips.append(ends & (np.arange(words) < words // 2))
         self._own = self._events(0)
 
     def _events(self, mutant: int) -> list:

@@ -8,14 +8,17 @@ the last one. From power-up on, none does in the first cycles. So what a pipelin
 not matter, and what hangs on its last cycles is seen.
 """
 
+from collections.abc import Callable
 from pathlib import Path
 
 from .aiger_runs import simulate
 from .control_states import find_parts
-from .mutant_netlists import SELECT
+from .mutant_flags import flag_facts
+from .mutant_netlists import SELECT, mutated
 from .mutant_pair import Pair
 from .mutant_states import differences
 from .netlist import Netlist, read_netlist
+from .netlist_states import control
 from .pipelines import known_of_control
 from .window import Window
 from .windows import in_time
@@ -23,7 +26,7 @@ from .windows import in_time
 __all__ = ["Windows"]
 
 CYCLES = 600        # of the random runs that say which registers differ
-LONG = 36           # cycles of a window: products, sums and all element-wise steps are shorter
+LONG = 60           # cycles of a window: what was in the pipelines of the array and a post is out
 ROUNDS = 25         # in each of which more registers turn out to differ
 SECONDS = 90        # for one window
 STATES = 400.0      # seconds for the states of a part of the control
@@ -54,7 +57,7 @@ class Windows:
     Parameters
     ----------
     folder : Path
-        With ``mutants.v`` of ``make_mutants``.
+        With ``mutants.v`` and ``mutants.txt`` of ``make_mutants``.
     top, verilog : str
         The core without them.
     shown : dict of str to str or None
@@ -68,6 +71,10 @@ class Windows:
         self._known = self._pair.translated(known_of_control(core, verilog, top, STATES))
         self._parts = [list(map(self._pair.part, choices))
                        for choices in find_parts(core, verilog, top)]
+        modules = mutated(folder)
+        bits = {nets[0] for name, nets in core.names.items()
+                if len(nets) == 1 and f"{top}.{name.rpartition('.')[0]}" in modules}
+        self._flags = self._pair.registers(bits & control(core))
 
     def prove(self, mutants: list) -> dict:
         """Number of a mutant -> why it is the same as the core; None where that is not shown."""
@@ -76,8 +83,9 @@ class Windows:
         found = {}
         for mutant in mutants:
             own = {registers[k] for k in differ[mutant] or ()}
-            found[mutant] = None if differ[mutant] is None else (
-                self._same(mutant, own) or self._same(mutant, own, apart=True))
+            found[mutant] = None if differ[mutant] is None else next(filter(None, (
+                self._same(mutant, own, facts) for facts in (
+                    None, self._of_flags, self._of_states))), None)
         return found
 
     def counted(self, mutants: list) -> set:
@@ -87,14 +95,14 @@ class Windows:
         differ = simulate(graph, mutants, cycles=CYCLES, counted=True)
         return {mutant for mutant in mutants if differ[mutant] is None}
 
-    def _same(self, mutant: int, own: set, *, apart: bool = False) -> str | None:
-        """With ``apart`` it is known, too, when copies of the control's registers differ."""
+    def _same(self, mutant: int, own: set, facts: Callable | None) -> str | None:
+        """With ``facts`` about when copies of the control's registers differ."""
         for _ in range(ROUNDS):
             own = self._pair.behind(own)
             netlist, bad, copies, unknown = self._pair.beside(mutant, own)
-            known = self._known
-            if apart:
-                more = self._differences(netlist, copies, unknown)
+            known, how = self._known, ""
+            if facts is not None:
+                more, how = facts(netlist, copies, unknown)
                 if not more:
                     return None
                 known = known | more
@@ -106,12 +114,15 @@ class Windows:
                 if left:
                     break
             if not left:
-                return f"{len(own)} registers of its own, over {LONG} cycles" + (
-                    ", behind all states" if apart else "")
+                return f"{len(own)} registers of its own, over {LONG} cycles{how}"
             own |= left
         return None
 
-    def _differences(self, netlist: Netlist, copies: dict, unknown: frozenset) -> set:
+    def _of_flags(self, netlist: Netlist, copies: dict, unknown: frozenset) -> tuple:
+        """What is known of copies by the flags of the modules with mutants."""
+        return flag_facts(netlist, copies, self._flags, self._known), ", by flags"
+
+    def _of_states(self, netlist: Netlist, copies: dict, unknown: frozenset) -> tuple:
         """What is known of the control's copies, by the first part of each kind that has few
         states.
         """
@@ -124,4 +135,4 @@ class Windows:
                 if found is not None:
                     known |= found
                     break
-        return known
+        return known, ", behind all states"

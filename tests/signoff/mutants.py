@@ -158,7 +158,7 @@ def section(records: dict) -> str:
         "core and mutant run side by side, and ABC shows for every state that can be reached that "
         "no register and no output ever differs but those registers of which the mutant has a copy "
         "of its own. What memories and multipliers hold is left open in this where that suffices. "
-        "What ABC does not settle, a SAT solver is asked about windows of 36 cycles: behind so "
+        "What ABC does not settle, a SAT solver is asked about windows of 60 cycles: behind so "
         "many in which nothing else differed, whatever the mutant's own copies held in the first "
         "of them, nothing else differs, nor what a memory takes up. It knows what the states of "
         "the control never are, and, where that does not do, what the control and the mutant's "
