@@ -86,6 +86,9 @@ class Store:
     def __init__(self, path: Path):
         self.path = Path(path)
         self._data = {"format": FORMAT, "places": {}, "parts": {}}
+        self._read()
+
+    def _read(self) -> None:
         if self.path.is_file():
             try:
                 data = json.loads(self.path.read_text(encoding="utf-8"))
@@ -105,7 +108,11 @@ class Store:
                 for name, record in self._data["parts"].get(part, {}).items()}
 
     def put(self, part: str, case: str, record: dict) -> None:
-        """Keep a record, "where" (see ``surroundings``) among its fields, and write the file."""
+        """Keep a record, "where" (see ``surroundings``) among its fields, and write the file.
+
+        What another run has written in the meantime stays.
+        """
+        self._read()
         place = record["where"]
         key = hashlib.sha256(json.dumps(place, sort_keys=True).encode()).hexdigest()[:8]
         self._data["places"][key] = place
@@ -114,6 +121,7 @@ class Store:
 
     def arrange(self, part: str, cases: list) -> None:
         """Bring records into this order; those of cases that are no longer there go."""
+        self._read()
         old = self._data["parts"].get(part, {})
         kept = {name: old[name] for name in cases if name in old}
         if list(kept) != list(old):

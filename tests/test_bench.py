@@ -147,6 +147,9 @@ def test_store(tmp_path):
     again = Store(path)
     assert list(again.records("grid")) == ["a", "b"] and again.records("cpu") == {}
     assert again.records("grid")["b"] == {"failure": None, "name": "b", "where": {"commit": "b"}}
+    again.put("cpu", "other run", {"where": {"commit": "a"}})
+    store.put("grid", "b", {"where": {"commit": "b"}})
+    assert list(Store(path).records("cpu")) == ["other run"]
     assert [entry.name for entry in path.parent.iterdir()] == ["results.json"]
     data = json.loads(path.read_text())
     assert sorted(place["commit"] for place in data["places"].values()) == ["a", "b"]
