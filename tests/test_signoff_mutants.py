@@ -99,6 +99,7 @@ endmodule
 def windows(tmp_path_factory):
     folder = tmp_path_factory.mktemp("windows")
     (folder / "mutants.v").write_text(PIPELINE)
+    (folder / "mutants.txt").write_text("")
     core = PIPELINE.replace(f", input [9:0] {SELECT}", "").replace(SELECT, "10'd0")
     return Windows(folder, "net", core, {"m_axis_tvalid": None, "m_axis_tdata": "m_axis_tvalid"})
 

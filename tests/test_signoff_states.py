@@ -131,6 +131,57 @@ def test_a_copy_that_differs_for_longer_than_a_window(late):
     assert told[2] is None and late._same(2, own, late._of_states) is None
 
 
+# 1: a word changes while nothing runs; 2: while something does. It is looked at by and by alone.
+HELD = f"""module net(input clk, input rst, input s_axis_tvalid, input s_axis_tlast,
+    input m_axis_tready, input [3:0] s_axis_tdata, input [9:0] {SELECT}, output m_axis_tvalid);
+  loader loader(.clk(clk), .rst(rst), .start(s_axis_tvalid), .stop(s_axis_tlast),
+    .data(s_axis_tdata), .{SELECT}({SELECT}), .seen(m_axis_tvalid));
+endmodule
+module loader(input clk, input rst, input start, input stop, input [3:0] data,
+    input [9:0] {SELECT}, output seen);
+  reg running = 1'h0;
+  reg [3:0] held = 4'h0;
+  assign seen = running & stop & held == 4'h9;
+  always @(posedge clk) begin
+    if (~running & (start | {SELECT} == 10'd1) | running & {SELECT} == 10'd2 & data == 4'h3)
+      held <= data;
+    running <= ~rst & (running ? ~stop : start);
+  end
+endmodule
+"""
+
+
+def test_a_copy_that_differs_while_a_flag_is_low(tmp_path):
+    (tmp_path / "mutants.v").write_text(HELD)
+    (tmp_path / "mutants.txt").write_text("mutate 1 -mode inv -module net.loader -cell held\n")
+    core = HELD.replace(f", input [9:0] {SELECT}", "").replace(f"\n    input [9:0] {SELECT},", "")
+    core = core.replace(f", .{SELECT}({SELECT})", "").replace(SELECT, "10'd0")
+    pair = Windows(tmp_path, "net", core, {"m_axis_tvalid": None})
+    own = set(pair._pair._netlist.names["loader.held"])
+    assert pair._same(1, own, None) is None
+    assert pair._same(1, own, pair._of_flags) == "4 registers of its own, over 60 cycles, by flags"
+    assert pair._same(2, own, pair._of_flags) is None
+
+
+def test_a_condition_and_its_opposite_are_one_thing(tmp_path):
+    """Where a walk's words are left open, what they are compared with is left open once."""
+    netlist = read_netlist("""
+    module top(input clk, input rst, input [3:0] word, output reg [1:0] out);
+      reg [3:0] left = 4'h0;
+      reg last = 1'h0, more = 1'h0;
+      always @(posedge clk) begin
+        left <= word; last <= left == 4'h1; more <= left != 4'h1; out <= {last, more};
+      end
+    endmodule""", "top", tmp_path)
+    last, more = (netlist.names[name][0] for name in ("last", "more"))
+    kept = {last, more}
+    cut = fold(netlist, kept)
+    assert len(cut) == 1
+    states = states_of(netlist, Part(registers=(last, more), cut=frozenset(cut)))
+    known = {tuple(row) for row in states.high.tolist()}
+    assert known == {(0, 0), (0, 1), (1, 0)}
+
+
 def test_counters_from_presets(late):
     assert late.counted([1, 3]) == {3}
 

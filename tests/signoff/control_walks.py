@@ -70,6 +70,8 @@ def fold(netlist: Netlist, kept: set) -> set:
             net not in netlist.registers for net in leaves)
         hangs_on[out] = {None} if inside else leaves
     folded = {out for out, leaves in hangs_on.items() if None not in leaves and len(leaves) > 1}
+    # The opposite of one is no other: both are never 1.
+    folded -= {out for kind, inputs, out in order if kind == "$_NOT_" and inputs[0] in folded}
     read = {netlist.registers[register][0] for register in kept}
     read |= {net for _, inputs, out in order if out not in folded for net in inputs}
     return folded & read

@@ -121,7 +121,33 @@ def read_netlist(verilog: str, top: str, folder: Path, *, blocks: bool = False,
             writes += written
         elif cell["type"] != "$scopeinfo":
             raise RuntimeError(f"The netlist holds a cell that is no gate: {cell['type']}")
-    return Netlist(gates=gates, registers=registers, names=names, boxes=boxes, writes=writes)
+    return _once(Netlist(gates=gates, registers=registers, names=names, boxes=boxes,
+                         writes=writes))
+
+
+def _once(netlist: Netlist) -> Netlist:
+    """Gates each once: two of the same inputs are one, so that what is said of one holds of both.
+    """
+    makers, seen, order = {out: (kind, inputs) for kind, inputs, out in netlist.gates}, {0, 1}, []
+    for out in makers:
+        order += cone(makers, out, seen)[0]
+    gates, one_of = {}, {}
+    for kind, inputs, out in order:
+        inputs = tuple(one_of.get(net, net) for net in inputs)
+        if kind in ("$_AND_", "$_OR_", "$_XOR_"):
+            inputs = tuple(sorted(inputs))
+        one_of[out] = gates.setdefault((kind, inputs), out)
+
+    def of(nets):
+        return [one_of.get(net, net) for net in nets]
+
+    return Netlist(
+        gates=[(*gate, out) for gate, out in gates.items()],
+        registers={out: (one_of.get(into, into), start)
+                   for out, (into, start) in netlist.registers.items()},
+        names={name: of(nets) for name, nets in netlist.names.items()},
+        boxes=[(tuple(of(inputs)), outputs) for inputs, outputs in netlist.boxes],
+        writes=[tuple(tuple(of(nets)) for nets in write) for write in netlist.writes])
 
 
 def _ports(parameters: dict, ports: dict) -> tuple:
