@@ -236,10 +236,12 @@ class FastSimulator:
         return {name: (value - before[name]) % (1 << self.ports.widths[f"status_{name}"])
                 for name, value in self._status.items()}
 
-    def events(self, stimulus: Stimulus, *, seed: int, flips, cycles: int) -> bytes:
-        """All that the core shows, from a reset on, of input whose ``last`` is wrong.
+    def events(self, stimulus: Stimulus, *, seed: int, flips, cycles: int,
+               pauses: Pauses | None = None) -> bytes:
+        """All that the core shows, and when, from a reset on, of input whose ``last`` is wrong.
 
-        For comparing a core with another one: golden says nothing of such input.
+        For comparing a core with another one: golden says nothing of such input, nor when a core
+        that waits for its output goes on.
 
         Parameters
         ----------
@@ -250,8 +252,10 @@ class FastSimulator:
             Where ``last`` is the opposite.
         cycles : int
             After which the run ends, at the latest.
+        pauses : Pauses or None
+            None: the usual ones.
         """
-        run, (_, last) = self._prepare(stimulus, seed, Pauses(), None)
+        run, (_, last) = self._prepare(stimulus, seed, pauses or Pauses(), None)
         last[:-1] ^= np.asarray(flips, np.uint8)
         run.max_cycles, seen = cycles, []
         self._library.gw_reset(self._sim)

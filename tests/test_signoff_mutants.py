@@ -65,6 +65,16 @@ def test_reasons_are_of_changes(name):
     assert sum(map(len, REASONS.values())) <= golden_mutants.MOST_REASONS
 
 
+def test_reasons_are_of_mutants():
+    """They are few, of cases that there are; one of a mutant that is told is a failure."""
+    cases = {case["name"]: case for case in mutants.cases(quick=False)}
+    assert mutants.REASONS.keys() <= cases.keys()
+    assert sum(map(len, mutants.REASONS.values())) <= mutants.MOST_REASONS
+    record = mutants._record(cases["dump of lstm2"], left=[], wrong=["inv dump.count"], mutants=1)
+    assert "a reason for what is told, or is no mutant: inv dump.count" in record["failure"]
+    assert mutants._record(cases["dump of lstm2"], left=[], wrong=[])["failure"] is None
+
+
 # 1: differs where nothing is valid; 2: where something is; 3, 4: what is not written, and where;
 # 5: where it is written; 6, 7: what is read and not looked at, and looked at; 8, 9: the same of a
 # product; 10, 12: what is written, and when; 11: five cycles after power-up, and of few words, so

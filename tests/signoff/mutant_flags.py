@@ -11,9 +11,9 @@ from itertools import product
 from .induction import Induction
 from .netlist import Netlist, cone
 
-__all__ = ["MOST", "flag_facts"]
+__all__ = ["flag_facts"]
 
-MOST = 9        # flags
+MOST = 9        # flags: each of their values is asked for
 
 
 def _behind(netlist: Netlist, registers: set) -> tuple:

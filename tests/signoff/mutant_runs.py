@@ -18,7 +18,7 @@ from .mutant_netlists import SELECT
 __all__ = ["BROKEN", "Told", "case_with_many"]
 
 BROKEN = "broken input"  # not golden's: the core's own answer to a last that is wrong
-EVENTS = 10_000          # cycles of such a run
+EVENTS = 20_000          # cycles of such a run
 CUTS = 120               # resets in mid-sequence
 SHARES = (0.01, 0.05, 0.3) * 3  # of the ends of words that are wrong, in each such run
 DRAWN, TIES = 200_000, 60   # sequences, and how many of them are taken of each kind of near tie
@@ -110,20 +110,23 @@ class Told:
                        for k, how in zip(range(own, drawn, MANY), cycle(hows), strict=False)]
         if chosen := range(drawn, len(case.sequences)):
             self._runs += [("chosen sequences", case.stimulus(chosen), how) for how in hows]
-        self._flips = [rng.random(words) < share for share in SHARES]
+        # (where ends of words are wrong, pauses)
+        self._broken = [(rng.random(words) < share, None) for share in SHARES]
         # One sequence as long as half of them together, longer than any store.
         ends = self._given.flat("inputs")[1][:words]
-        self._flips.append(ends & (np.arange(words) < words // 2))
+        self._broken.append((ends & (np.arange(words) < words // 2), None))
+        # None is wrong, but the output is full for long: golden does not say when it goes on.
+        self._broken.append((np.zeros(words, bool), PATIENCE))
         self._own = self._events(0)
 
     def _events(self, mutant: int) -> list:
         """What it shows of each broken input from power-up on: a step that is cut short runs with
         what an earlier one left in its bank."""
         events = []
-        for flips in self._flips:
+        for flips, pauses in self._broken:
             self._core.select(mutant)
             events.append(self._core.events(self._given, seed=self._seed + len(events),
-                                            flips=flips, cycles=EVENTS))
+                                            flips=flips, cycles=EVENTS, pauses=pauses))
         return events
 
     def by(self, mutant: int) -> tuple | None:

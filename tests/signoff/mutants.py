@@ -12,6 +12,7 @@ from .claims import Claim
 from .configurations import SMOKE
 from .mutant_netlists import make_mutants
 from .mutant_proofs import OTHER, Prover, shown_of
+from .mutant_reasons import MOST_REASONS, REASONS
 from .mutant_runs import BROKEN, Told, case_with_many
 from .mutant_windows import Windows
 
@@ -64,13 +65,16 @@ def cases(quick: bool) -> list:
 
 
 def _record(case: dict, **fields) -> dict:
-    left = fields["left"]
-    return {"failure": f"neither told nor proved equal: {'; '.join(left)}" if left else None,
+    left, wrong = fields["left"], fields["wrong"]
+    failures = [f"neither told nor proved equal: {'; '.join(left)}"] * bool(left)
+    failures += [f"a reason for what is told, or is no mutant: {name}" for name in wrong]
+    return {"failure": "; ".join(failures) or None,
             "block": case["block"], "core": case["core"], **fields}
 
 
 def measure(case: dict, folder: Path, old: dict | None, settings: dict) -> dict:
-    """Run each mutant until a check tells it; prove the others to be no other core.
+    """Run each mutant until a check tells it; prove the others to be no other core, but for those
+    that a reason is given for.
 
     Of the same Verilog, seed and number of mutants as before, only those that were left are tried
     again.
@@ -81,16 +85,21 @@ def measure(case: dict, folder: Path, old: dict | None, settings: dict) -> dict:
     names = {mutant.number: mutant.name for mutant in mutants}
     found = {"verilog": made.core.verilog_sha256[:16], "mutants": len(mutants),
              "seed": settings["seed"]}
-    on = old and found.items() <= old.items() and set(old["left"]) <= set(names.values())
+    reasons = REASONS.get(case["name"], {})
+    old_left = {*old["left"], *old.get("argued", ()), *reasons} if old else set()
+    on = old and found.items() <= old.items() and {*old["left"]} <= {*names.values()}
     before = old if on else {"told": {}, "kinds": {}, "same": {}, "golden": 0}
-    todo = [number for number, name in names.items() if not on or name in old["left"]]
+    todo = [number for number, name in names.items()
+            if not on or name in old_left and name not in old["same"]]
     runs = Told(made, folder / "mutants.v", settings["seed"])
     own = runs.by(0)
     if own is not None:
         raise RuntimeError(f"The core itself is told: {own}")
     told = {number: runs.by(number) for number in todo}
     runs.close()
-    quiet = [number for number in todo if told[number] is None]
+    argued = {names[number]: reasons[names[number]] for number in todo
+              if told[number] is None and names[number] in reasons}
+    quiet = [number for number in todo if told[number] is None and names[number] not in argued]
     ports = made.core.manifest["ports"]
     same = dict.fromkeys(quiet) if on else Prover(folder, TOP, ports).prove(quiet)
     told |= {number: (OTHER, "any") for number in quiet if same[number] == OTHER}
@@ -104,8 +113,10 @@ def measure(case: dict, folder: Path, old: dict | None, settings: dict) -> dict:
         told=by + Counter(before["told"]),
         kinds=Counter(kind for _, kind in filter(None, told.values())) + Counter(before["kinds"]),
         **found, same=before["same"] | {names[number]: same[number] for number in todo
-                                        if told[number] is None and same[number] is not None},
-        left=[names[number] for number in todo if told[number] is None and same[number] is None])
+                                        if told[number] is None and same.get(number) is not None},
+        left=[names[number] for number in todo if told[number] is None and same.get(number) is None
+              and names[number] not in argued],
+        argued=argued, wrong=sorted(reasons.keys() - argued.keys()))
 
 
 def _sums(records: dict) -> dict:
@@ -117,7 +128,8 @@ def _sums(records: dict) -> dict:
             counts.update({"mutants": record["mutants"], "golden": record["golden"],
                            "cores": 1,
                            "broken": sum(record["told"].get(run, 0) for run in OTHERWISE),
-                           "same": len(record["same"]), "left": len(record["left"])})
+                           "same": len(record["same"]), "left": len(record["left"]),
+                           "argued": len(record.get("argued", ()))})
     return sums
 
 
@@ -129,22 +141,25 @@ def claims(records: dict) -> list:
         claim="The checks see what changes a core: a fault that none of them tells is none",
         check="faults in the netlist of each block, each run against golden, without and with "
               "pauses and behind resets, until one of its values, its cycles or its counters is "
-              "wrong; those that are left proved to be the same core, by ABC or a SAT solver",
+              "wrong; those that are left proved to be the same core, by ABC or a SAT solver, but "
+              "for a few, by a reason",
         figure=f"{all_of['mutants']:,} mutants in {len(sums)} blocks: {all_of['golden']:,} told "
                f"by golden, {all_of['broken']} by input that golden says nothing of, "
-               f"{all_of['same']} proved the same core, {all_of['left']} left",
+               f"{all_of['same']} proved the same core, {all_of['argued']} the same by a reason "
+               f"({MOST_REASONS} at most), {all_of['left']} left",
         stage=STAGE,
-        passed=whole and all(record["failure"] is None for record in records.values()))]
+        passed=whole and all_of["argued"] <= MOST_REASONS
+        and all(record["failure"] is None for record in records.values()))]
 
 
 def section(records: dict) -> str:
     sums, rows = _sums(records), []
     for block, n in sums.items():
-        relevant = n["mutants"] - n["same"]
+        relevant = n["mutants"] - n["same"] - n["argued"]
         rows.append([block, ", ".join(f"`{r['core']}`" for r in records.values()
                                       if r.get("block") == block),
                      str(n["mutants"]), str(n["golden"]), str(n["broken"]), str(n["same"]),
-                     str(n["left"]), f"{100 * n['golden'] / relevant:.1f} %"])
+                     str(n["argued"]), str(n["left"]), f"{100 * n['golden'] / relevant:.1f} %"])
     runs = sum((Counter(r["told"]) for r in records.values() if "told" in r), Counter())
     return "\n\n".join((
         "A mutant is the core with one fault in the netlist of its Verilog (Yosys `mutate`: a bit "
@@ -162,12 +177,18 @@ def section(records: dict) -> str:
         "many in which nothing else differed, whatever the mutant's own copies held in the first "
         "of them, nothing else differs, nor what a memory takes up. It knows what the states of "
         "the control never are, and, where that does not do, what the control and the mutant's "
-        "copies of it never are together, by going through every state of both; the same comes "
-        "out of a memory or a product where the same went in. "
+        "copies of it never are together, by induction over the flags of the block or by going "
+        "through every state of both; the same comes out of a memory or a product where the same "
+        "went in. "
         "The last column is the share of those told by golden among the mutants that are "
         "another core. Every mutant that is none stands in the results file by its name, with its "
-        "proof; one that is neither told nor proved is a failure.",
+        "proof; one that is neither told nor proved is a failure, but for those that the reasons "
+        "below are for: what hangs on the values of weights and tables, and what a memory takes up "
+        "without anyone reading it.",
         table(["block", "<cores", "mutants", "told by golden", "by other input", "proved the same",
-               "left", "golden tells"], rows),
+               "by a reason", "left", "golden tells"], rows),
         "By the first run that told: " + ", ".join(f"{run} {n:,}" for run, n in runs.most_common())
-        + "."))
+        + ".",
+        "The same core by a reason, of `tests/signoff/mutant_reasons.py`:",
+        "\n".join(f"- {name}: `{mutant}`: {why}" for name, record in records.items()
+                  for mutant, why in record.get("argued", {}).items())))

@@ -8,7 +8,7 @@ from .window import Window
 
 __all__ = ["FROM", "in_time", "in_windows"]
 
-SHORT, MIDDLE, LONG = 10, 20, 34    # cycles
+BRIEF, SHORT, MIDDLE, LONG = 5, 10, 20, 34      # cycles
 # In the first cycle of a window it must hold already what those before it have shown.
 LATER = 2 * MIDDLE + LONG
 FROM = LATER + LONG + 1
@@ -60,8 +60,9 @@ def _ask_stuck(pipe, netlist, known, situations: list, begin: int) -> None:
 
 # What is asked, over so many cycles, for so many seconds, of situations or changes or both; and the
 # cycle from which on changes that are shown by then do not come.
-PLAN = ((_ask, SHORT, 40, "both", MIDDLE), (_ask_lasting, MIDDLE, 60, "situations", None),
-        (_ask, LONG, 60, "changes", LATER), (_ask, LONG, 90, "situations", None))
+PLAN = ((_ask, BRIEF, 40, "both", SHORT), (_ask, SHORT, 40, "both", MIDDLE),
+        (_ask_lasting, MIDDLE, 60, "situations", None), (_ask, LONG, 60, "changes", LATER),
+        (_ask, LONG, 90, "situations", None))
 STUCK = 20      # seconds
 
 
