@@ -12,6 +12,7 @@ from tests.signoff.control_never import never_in
 from tests.signoff.control_states import Part, states_of
 from tests.signoff.control_walks import fold, follow
 from tests.signoff.mutant_netlists import SELECT
+from tests.signoff.mutant_states import differences
 from tests.signoff.mutant_windows import Windows
 from tests.signoff.netlist import read_netlist
 
@@ -180,6 +181,28 @@ def test_a_condition_and_its_opposite_are_one_thing(tmp_path):
     states = states_of(netlist, Part(registers=(last, more), cut=frozenset(cut)))
     known = {tuple(row) for row in states.high.tolist()}
     assert known == {(0, 0), (0, 1), (1, 0)}
+
+
+def test_a_difference_that_two_conditions_rule_out(tmp_path):
+    """A copy differs in states 1 and 2: with each bit of the state, but not with both."""
+    netlist = read_netlist("""
+    module top(input clk, input rst, output never, output now_and_then);
+      reg [1:0] state = 2'h0;
+      reg value = 1'h0, copy = 1'h0;
+      assign never = &state & value != copy, now_and_then = state[0] & value != copy;
+      always @(posedge clk) begin
+        state <= rst ? 2'h0 : state + 2'h1;
+        copy <= ~rst & ~state[1];
+        value <= rst & value;
+      end
+    endmodule""", "top", tmp_path)
+    state, (value,), (copy,), (never,), (now_and_then,), (reset,) = (
+        netlist.names[name] for name in ("state", "value", "copy", "never", "now_and_then", "rst"))
+    part = Part(registers=(*state, value), cut=frozenset())
+    facts = differences(netlist, part, {value: copy}, frozenset(), 60.0, (never, now_and_then))
+    assert ((reset, 0), (never, 1)) in facts
+    assert ((reset, 0), (now_and_then, 1)) not in facts
+    assert not any((value, 0) in cube and (copy, 1) in cube for cube in facts)
 
 
 def test_counters_from_presets(late):

@@ -6,7 +6,7 @@ so the part as it is in the core reaches no more than is found here.
 
 import re
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -129,8 +129,10 @@ def _inside(makers: dict, kept: set, net: int) -> bool:
     return True
 
 
-def _cone(netlist: Netlist, part: Part) -> tuple:
-    """Gates before the part's registers, none before its inputs; and where they begin."""
+def _cone(netlist: Netlist, part: Part, watched: tuple) -> tuple:
+    """Gates before the part's registers, none before its inputs; and where they begin. Those of
+    the ``watched`` nets, too, that begin nowhere else; and which these are.
+    """
     makers, kept = {out: (kind, inputs) for kind, inputs, out in netlist.gates}, set(part.registers)
     cut = {net for net in part.cut if not _inside(makers, kept, net)}
     order, leaves, seen = [], [], {0, 1} | kept
@@ -138,7 +140,15 @@ def _cone(netlist: Netlist, part: Part) -> tuple:
         more, begins = cone(makers, netlist.registers[register][0], seen, cut)
         order += more
         leaves += begins
-    return order, leaves
+    inside = []
+    for net in watched:
+        met = set(seen)
+        more, begins = cone(makers, net, met, cut)
+        if not begins:
+            order += more
+            seen = met
+            inside.append(net)
+    return order, leaves, inside
 
 
 def _dual(order: list) -> list:
@@ -154,18 +164,21 @@ def _dual(order: list) -> list:
 class States:
     """Of registers: whether each may be 1 in a state, and whether it may be 0; one, or both.
 
-    Both are uint8 (states, registers).
+    Both are uint8 (states, registers). ``lit``: of watched nets that hang on the part alone, those
+    that may be 1 in a cycle without a reset, and those that never are.
     """
 
     high: np.ndarray
     low: np.ndarray
+    lit: dict = field(default_factory=dict)
 
 
 class _Step:
     """One cycle of a part, from many states, each with every value of its inputs."""
 
-    def __init__(self, netlist: Netlist, part: Part, unknown: set):
-        order, leaves = _cone(netlist, part)
+    def __init__(self, netlist: Netlist, part: Part, unknown: set, watched: tuple = ()):
+        order, leaves, inside = _cone(netlist, part, watched)
+        self.lit = dict.fromkeys(inside, False)
         self._reset = netlist.names["rst"][0]
         self.registers = part.registers
         self._inputs = [net for net in leaves if net < 1 << 30 and net != self._reset
@@ -197,6 +210,8 @@ class _Step:
         high[self._reset], low[self._reset] = (~none, none) if reset else (none, ~none)
         for piece in self._pieces:
             piece(high, low)
+        for net in self.lit:
+            self.lit[net] |= not reset and bool(high[net].any())
         after = np.stack([some[net] for some in (high, low) for net in self._follow])
         after = np.unpackbits(after.view(np.uint8), axis=1)[:, :lanes]
         rows = np.packbits(np.ascontiguousarray(after.T), axis=1)
@@ -211,7 +226,7 @@ def unpacked(packed: list, n_registers: int) -> States:
 
 
 def states_of(netlist: Netlist, part: Part, *, most: int = 3_000_000, seconds: float = SECONDS,
-              unknown: frozenset = frozenset()) -> States | None:
+              unknown: frozenset = frozenset(), watched: tuple = ()) -> States | None:
     """All states; None if there are too many, or they take too long.
 
     A reset in any cycle leads to the same states: what it does with anything in the registers. What
@@ -225,8 +240,10 @@ def states_of(netlist: Netlist, part: Part, *, most: int = 3_000_000, seconds: f
     seconds : float
     unknown : set of int
         Nets that need not be looked at with each of their values: they count as undefined.
+    watched : tuple of int
+        Nets of which ``States.lit`` tells.
     """
-    step, begun, n = _Step(netlist, part, unknown), time.monotonic(), len(part.registers)
+    step, begun, n = _Step(netlist, part, unknown, watched), time.monotonic(), len(part.registers)
     if step.ways > 1 << MOST_INPUTS:
         return None
     starts = np.array([netlist.registers[net][1] for net in part.registers])
@@ -245,4 +262,4 @@ def states_of(netlist: Netlist, part: Part, *, most: int = 3_000_000, seconds: f
         known.update(front)
         if len(known) > most:
             return None
-    return unpacked(list(known), n)
+    return replace(unpacked(list(known), n), lit=step.lit)

@@ -127,7 +127,7 @@ def section(records: dict) -> str:
         "bits are counted from presets; what a preset itself changes is not counted, nor what "
         "changes in the cycles of the first reset. A share is of the points that no rule waives. "
         "Ten of the configurations have weights of another seed here than in the other parts, "
-        "with which sums and values use their whole range, and `shallow-wide` has 17 neurons, so "
+        "with which sums and values use their whole range, and `shallow-wide` has 15 neurons, so "
         "that its products know more than two weights; all else is the same. "
         "Verilator 5.48 counts bits of vectors wider than 64 bits that do not change; they are "
         "counted anew.",

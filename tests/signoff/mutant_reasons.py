@@ -6,7 +6,7 @@ not tell such a mutant; their number is capped.
 
 __all__ = ["MOST_REASONS", "REASONS"]
 
-MOST_REASONS = 21       # of 4,200
+MOST_REASONS = 25       # of 4,200
 _SECOND = "net.post0.combine.second"
 REASONS = {
     "array of gru-4": {
@@ -56,11 +56,22 @@ REASONS = {
     },
     "sequencer of bidirectional": {
         "cnot1 net.sequencer $procdff$8620.Q[0] (row_source0[0]) line 9719":
-            "the bit is inverted in each cycle, for a source of 2 or 3, and read where a pass ends "
-            "with another one of its phase behind it: that of the GRU, of 14 cycles",
+            "the bit is inverted in each cycle, for a source of 2 or 3, and matters where a pass "
+            "ends with another one of its phase behind it: that of the GRU, of 14 cycles",
         "inv net.sequencer $procdff$8619.D[3] line 9721":
-            "the bit is inverted in each cycle, and read where a pass ends with another one of its "
-            "phase behind it: their passes have 8 or 14 cycles",
+            "the bit is inverted in each cycle, and matters where a pass ends with another one of "
+            "its phase behind it: their passes have 8 or 14 cycles",
+    },
+    "drain of bidirectional": {
+        "const0 net.drain $procmux$7985.A[0] line 2412":
+            "results of the linear layer go into the vector memory as well, to places 14, 15 and "
+            "0, which only the other sweep reads, masked in its first step and written in it",
+        "inv net.drain $procmux$8180.A[0] line 2234":
+            "whether a step's last result into the sequence memory is in a phase, inverted with "
+            "each pass but the first: it matters in the fifth one of the LSTMs",
+        "inv net.drain $procdff$8943.Q[0] (tag[3]) line 2035":
+            "the same, inverted in each cycle: it matters in the last row of the fifth pass of the "
+            "LSTMs, 36 cycles behind the first one's load",
     },
     "loader of lstm2": {
         "const0 net.loader $procmux$4720.S[0] line 3313":

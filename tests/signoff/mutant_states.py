@@ -17,8 +17,9 @@ CHUNK = 20_000      # states at once
 
 
 def differences(netlist: Netlist, part: Part, copies: dict, unknown: frozenset,
-                seconds: float) -> set | None:
-    """Situations that never are: a register's value, and one that differs from its copy.
+                seconds: float, bad: tuple = ()) -> set | None:
+    """Situations that never are: a register's value, and one that differs from its copy; or a
+    difference that hangs on the part alone.
 
     Parameters
     ----------
@@ -31,6 +32,8 @@ def differences(netlist: Netlist, part: Part, copies: dict, unknown: frozenset,
     unknown : set of int
         Nets that may be anything in the mutant alone.
     seconds : float
+    bad : tuple of int
+        Nets that are high where there is a difference.
 
     Returns
     -------
@@ -41,8 +44,12 @@ def differences(netlist: Netlist, part: Part, copies: dict, unknown: frozenset,
     kept = {*part.registers, *(copy for _, copy in pairs)}
     cut = fold(netlist, kept) if part.walks else part.cut - kept
     both = Part(registers=tuple(sorted(kept)), cut=frozenset(cut), walks=part.walks)
-    states = states_of(netlist, both, seconds=seconds, unknown=unknown)
-    return None if states is None else _never(both.registers, states, pairs)
+    states = states_of(netlist, both, seconds=seconds, unknown=unknown, watched=bad)
+    if states is None:
+        return None
+    reset = netlist.names["rst"][0]
+    return _never(both.registers, states, pairs) | {
+        ((reset, 0), (net, 1)) for net, lit in states.lit.items() if not lit}
 
 
 def _never(registers: tuple, states: States, pairs: list) -> set:

@@ -102,7 +102,7 @@ class Windows:
             netlist, bad, copies, unknown = self._pair.beside(mutant, own)
             known, how = self._known, ""
             if facts is not None:
-                more, how = facts(netlist, copies, unknown)
+                more, how = facts(netlist, copies, unknown, tuple(bad))
                 if not more:
                     return None
                 known = known | more
@@ -118,11 +118,11 @@ class Windows:
             own |= left
         return None
 
-    def _of_flags(self, netlist: Netlist, copies: dict, unknown: frozenset) -> tuple:
+    def _of_flags(self, netlist: Netlist, copies: dict, *_) -> tuple:
         """What is known of copies by the flags of the modules with mutants."""
         return flag_facts(netlist, copies, self._flags, self._known), ", by flags"
 
-    def _of_states(self, netlist: Netlist, copies: dict, unknown: frozenset) -> tuple:
+    def _of_states(self, netlist: Netlist, copies: dict, unknown: frozenset, bad: tuple) -> tuple:
         """What is known of the control's copies, by the first part of each kind that has few
         states.
         """
@@ -131,7 +131,7 @@ class Windows:
             for part in choices:
                 if not copies.keys() & set(part.registers):
                     continue
-                found = differences(netlist, part, copies, unknown, STATES)
+                found = differences(netlist, part, copies, unknown, STATES, bad)
                 if found is not None:
                     known |= found
                     break
