@@ -73,6 +73,12 @@ REASONS = {
             "the same, inverted in each cycle: it matters in the last row of the fifth pass of the "
             "LSTMs, 36 cycles behind the first one's load",
     },
+    "sequence loader of bidirectional": {
+        "const1 net.loader $and$core.v:3390$2010.Y[0] line 3390":
+            "where a sequence ends in the memories is taken over in each cycle, not as it begins "
+            "to run alone: its first sweep takes it in the next cycle, when no word has come, and "
+            "the second one reads and writes nothing at bases that hang on it",
+    },
     "loader of lstm2": {
         "const0 net.loader $procmux$4720.S[0] line 3313":
             "the end flag of bank 1 is not reset: it is read as that bank's step starts, which is "

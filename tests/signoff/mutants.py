@@ -97,8 +97,8 @@ def measure(case: dict, folder: Path, old: dict | None, settings: dict) -> dict:
         raise RuntimeError(f"The core itself is told: {own}")
     told = {number: runs.by(number) for number in todo}
     runs.close()
-    argued = {names[number]: reasons[names[number]] for number in todo
-              if told[number] is None and names[number] in reasons}
+    argued = [names[number] for number in todo
+              if told[number] is None and names[number] in reasons]
     quiet = [number for number in todo if told[number] is None and names[number] not in argued]
     ports = made.core.manifest["ports"]
     same = dict.fromkeys(quiet) if on else Prover(folder, TOP, ports).prove(quiet)
@@ -116,7 +116,7 @@ def measure(case: dict, folder: Path, old: dict | None, settings: dict) -> dict:
                                         if told[number] is None and same.get(number) is not None},
         left=[names[number] for number in todo if told[number] is None and same.get(number) is None
               and names[number] not in argued],
-        argued=argued, wrong=sorted(reasons.keys() - argued.keys()))
+        argued=argued, wrong=sorted(reasons.keys() - set(argued)))
 
 
 def _sums(records: dict) -> dict:
@@ -131,6 +131,12 @@ def _sums(records: dict) -> dict:
                            "same": len(record["same"]), "left": len(record["left"]),
                            "argued": len(record.get("argued", ()))})
     return sums
+
+
+def _argued(records: dict) -> list:
+    """(case, mutant, reason or None) of those that no run tells and no proof reaches."""
+    return [(name, mutant, REASONS.get(name, {}).get(mutant))
+            for name, record in records.items() for mutant in record.get("argued", ())]
 
 
 def claims(records: dict) -> list:
@@ -149,6 +155,7 @@ def claims(records: dict) -> list:
                f"({MOST_REASONS} at most), {all_of['left']} left",
         stage=STAGE,
         passed=whole and all_of["argued"] <= MOST_REASONS
+        and all(reason for *_, reason in _argued(records))
         and all(record["failure"] is None for record in records.values()))]
 
 
@@ -190,5 +197,4 @@ def section(records: dict) -> str:
         "By the first run that told: " + ", ".join(f"{run} {n:,}" for run, n in runs.most_common())
         + ".",
         "The same core by a reason, of `tests/signoff/mutant_reasons.py`:",
-        "\n".join(f"- {name}: `{mutant}`: {why}" for name, record in records.items()
-                  for mutant, why in record.get("argued", {}).items())))
+        "\n".join(f"- {name}: `{mutant}`: {reason}" for name, mutant, reason in _argued(records))))
